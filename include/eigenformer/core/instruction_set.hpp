@@ -1,0 +1,56 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/abi.hpp>
+
+#include <array>
+#include <string_view>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What the hot loops are compiled for. Every program holds all that its architecture knows and chooses when it runs,
+/// so that no compiler flag is needed for speed; `portable` is always there.
+enum class InstructionSet { portable, avx2, avx512, neon };
+
+/// All of them, the slowest first.
+inline constexpr std::array all_instruction_sets = {InstructionSet::portable, InstructionSet::neon,
+                                                    InstructionSet::avx2, InstructionSet::avx512};
+
+constexpr std::string_view name(InstructionSet instruction_set) {
+  switch (instruction_set) {
+    case InstructionSet::avx2: return "avx2";
+    case InstructionSet::avx512: return "avx512";
+    case InstructionSet::neon: return "neon";
+    case InstructionSet::portable: break;
+  }
+  return "portable";
+}
+
+/// Whether this machine can run it: avx2 means AVX2 and FMA, avx512 means the F, BW, DQ and VL parts, which every
+/// processor with AVX-512 since Skylake-SP has.
+inline bool available(InstructionSet instruction_set) {
+  switch (instruction_set) {
+#if defined(__x86_64__)
+    case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case InstructionSet::avx512:
+      return available(InstructionSet::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
+             __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+             __builtin_cpu_supports("avx512vl") != 0;
+#elif defined(__aarch64__)
+    case InstructionSet::neon: return true;
+#endif
+    case InstructionSet::portable: return true;
+    default: return false;
+  }
+}
+
+/// The fastest that this machine can run.
+inline InstructionSet best_instruction_set() {
+  InstructionSet best = InstructionSet::portable;
+  for (const InstructionSet candidate : all_instruction_sets) {
+    if (available(candidate)) best = candidate;
+  }
+  return best;
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
