@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Reads `version_major`, `version_minor` and `version_patch` from core/version.hpp, the one place that holds them.
+function(eigenformer_read_version header result)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${header}")
+  file(READ "${header}" text)
+  set(numbers "")
+  foreach(part major minor patch)
+    if(NOT text MATCHES "version_${part} = ([0-9]+);")
+      message(FATAL_ERROR "${header}: no `version_${part} = <number>;`")
+    endif()
+    list(APPEND numbers "${CMAKE_MATCH_1}")
+  endforeach()
+  list(JOIN numbers "." joined)
+  set(${result} "${joined}" PARENT_SCOPE)
+endfunction()
