@@ -1,0 +1,53 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/shape.hpp>
+
+#include <unsupported/Eigen/CXX11/Tensor>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// Row-major, the last dimension is features: `[batch, length, features]`.
+template <class T, int Rank>
+using Tensor = Eigen::Tensor<T, Rank, Eigen::RowMajor>;
+
+/// Row-major, as weights lie in checkpoints: `[out_features, in_features]`.
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+template <class T>
+using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+template <std::size_t Rank>
+Shape shape_of(const std::array<Index, Rank>& dimensions) {
+  return Shape(dimensions.data(), static_cast<int>(Rank));
+}
+
+/// A tensor to read in memory that someone else owns. Made without a copy from a Tensor, from a TensorMap, or from a
+/// pointer and the dimensions. Assigning one view to another copies elements, as with every Eigen map.
+template <class T, int Rank>
+class ConstTensorView : public Eigen::TensorMap<const Tensor<T, Rank>> {
+ public:
+  using Map = Eigen::TensorMap<const Tensor<T, Rank>>;
+  using Map::Map;
+  ConstTensorView(const Tensor<T, Rank>& tensor) : Map(tensor.data(), tensor.dimensions()) {}
+  ConstTensorView(const Map& map) : Map(map) {}
+  ConstTensorView(const Eigen::TensorMap<Tensor<T, Rank>>& map) : Map(map.data(), map.dimensions()) {}
+
+  Shape shape() const { return shape_of(this->dimensions()); }
+};
+
+/// A tensor to write in memory that someone else owns.
+template <class T, int Rank>
+class TensorView : public Eigen::TensorMap<Tensor<T, Rank>> {
+ public:
+  using Map = Eigen::TensorMap<Tensor<T, Rank>>;
+  using Map::Map;
+  using Map::operator=;
+  TensorView(Tensor<T, Rank>& tensor) : Map(tensor.data(), tensor.dimensions()) {}
+  TensorView(const Map& map) : Map(map) {}
+
+  Shape shape() const { return shape_of(this->dimensions()); }
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
