@@ -79,8 +79,9 @@ void walk(const Name& name, Child& child, Visitor& visitor) {
 }  // namespace detail
 
 /// Base of every block `B : public Block<B>`. From the block's own `forward(x, y, …, context, cache)` it makes the call
-/// that returns an owned tensor, and from its static `members(self, visit)`, which calls `visit("name", self.member)` for each
-/// parameter and each block inside, the visits by dotted name. `members` serves const and mutable blocks alike:
+/// that returns an owned tensor, and from its static `members(self, visit)`, which calls `visit("name", self.member)`
+/// for each parameter and each block inside, the visits by dotted name. `members` serves const and mutable blocks
+/// alike:
 ///   static void members(auto& self, auto&& visit) { visit("norm", self.norm); visit("weight", self.weight); }
 template <class Derived>
 class Block {

@@ -53,9 +53,7 @@ class Buffer {
   std::span<T> values() { return {data(), static_cast<std::size_t>(size_)}; }
   std::span<const T> values() const { return {data(), static_cast<std::size_t>(size_)}; }
   RowsView<T> rows(Index features) { return RowsView<T>(data(), size_ / features, features, features); }
-  ConstRowsView<T> rows(Index features) const {
-    return ConstRowsView<T>(data(), size_ / features, features, features);
-  }
+  ConstRowsView<T> rows(Index features) const { return ConstRowsView<T>(data(), size_ / features, features, features); }
 
  private:
   std::vector<T, detail::CacheLineAllocator<T>> storage_;

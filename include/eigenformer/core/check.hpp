@@ -10,7 +10,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// Throws `Failure` with the message `block: part part …` unless the condition holds. The message is put together only
 /// then, so that a check which passes costs one comparison.
-///   require<ShapeError>(x.cols() == dim, "LayerNorm", "expected last dimension ", dim, ", got x of shape ", x.shape());
+///   require<ShapeError>(x.cols() == dim, "LayerNorm", "expected last dimension ", dim, ", got x of shape ",
+///   x.shape());
 template <class Failure = ShapeError, class... Parts>
 void require(bool condition, std::string_view block, const Parts&... parts) {
   if (condition) [[likely]] {

@@ -22,23 +22,22 @@ concept ParameterHolder = std::copyable<B> && requires(B& block, const B& consta
 
 /// A block that maps each row of features on its own: norms, projections, feed-forward.
 template <class B, class T>
-concept TokenwiseBlock =
-    ParameterHolder<B> && requires(B& block, const B& constant, ConstRowsView<T> read, RowsView<T> write,
-                                   Context& context, typename B::Cache& cache) {
-      constant.forward(read, write, context);
-      constant.forward(read, write, context, &cache);
-      block.backward(read, cache, write, context);
-    };
+concept TokenwiseBlock = ParameterHolder<B> && requires(B& block, const B& constant, ConstRowsView<T> read,
+                                                        RowsView<T> write, Context& context, typename B::Cache& cache) {
+  constant.forward(read, write, context);
+  constant.forward(read, write, context, &cache);
+  block.backward(read, cache, write, context);
+};
 
 /// A block that maps whole sequences [batch, length, features] under a mask.
 template <class B, class T, class Mask>
-concept SequenceBlock =
-    ParameterHolder<B> && requires(B& block, const B& constant, ConstTensorView<T, 3> read, TensorView<T, 3> write,
-                                   const Mask& mask, Context& context, typename B::Cache& cache) {
-      constant.forward(read, write, mask, context);
-      constant.forward(read, write, mask, context, &cache);
-      block.backward(read, cache, write, context);
-    };
+concept SequenceBlock = ParameterHolder<B> &&
+    requires(B& block, const B& constant, ConstTensorView<T, 3> read, TensorView<T, 3> write, const Mask& mask,
+             Context& context, typename B::Cache& cache) {
+  constant.forward(read, write, mask, context);
+  constant.forward(read, write, mask, context, &cache);
+  block.backward(read, cache, write, context);
+};
 
 /// What attention and feed-forward multiply by: Linear and whatever stands in for it.
 template <class P, class T>

@@ -31,8 +31,8 @@ class Context {
   Profiler* profiler() const { return profiler_; }
   ScratchArena& scratch() { return scratch_; }
 
-  /// Calls body(i) for every i in 0 .. count - 1, on all threads if there is enough to do: `operations` is the arithmetic of
-  /// the whole loop, roughly, in scalar operations. The body must not throw and must not use the Context.
+  /// Calls body(i) for every i in 0 .. count - 1, on all threads if there is enough to do: `operations` is the
+  /// arithmetic of the whole loop, roughly, in scalar operations. The body must not throw and must not use the Context.
   template <class Body>
   void parallel_for(Index count, double operations, const Body& body) {
     parallel_for_workers(count, operations, [&body](Index i, Index) { body(i); });

@@ -10,9 +10,9 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// A weight: its value, the gradient that backward adds to, and whether it is trained. `value` is a Vector for rank 1, a
-/// row-major Matrix for rank 2, a Tensor above. The gradient is empty until the first backward that trains the parameter;
-/// a frozen parameter never has one.
+/// A weight: its value, the gradient that backward adds to, and whether it is trained. `value` is a Vector for rank 1,
+/// a row-major Matrix for rank 2, a Tensor above. The gradient is empty until the first backward that trains the
+/// parameter; a frozen parameter never has one.
 template <class T, int Rank = 1>
 struct Parameter {
   using Scalar = T;
@@ -54,8 +54,8 @@ struct Parameter {
   void zero_gradient() { std::fill_n(gradient.data(), gradient.size(), T(0)); }
 };
 
-/// The dotted name of a parameter, such as `layers.0.attention.query.weight`: a chain of parts that becomes text only when
-/// asked, so that visiting a model costs no allocation.
+/// The dotted name of a parameter, such as `layers.0.attention.query.weight`: a chain of parts that becomes text only
+/// when asked, so that visiting a model costs no allocation.
 class Name {
  public:
   constexpr Name() = default;

@@ -7,8 +7,8 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// Is told when the blocks that run with a Context begin and end, from the thread that calls them. Derive from it and hand
-/// its address to the Context; calls nest as blocks do.
+/// Is told when the blocks that run with a Context begin and end, from the thread that calls them. Derive from it and
+/// hand its address to the Context; calls nest as blocks do.
 class Profiler {
  public:
   Profiler() = default;

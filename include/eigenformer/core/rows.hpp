@@ -8,10 +8,11 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 namespace detail {
 
-/// Row-major Eigen matrices, maps, references and blocks of them whose rows are contiguous: what a rows view can see in place.
+/// Row-major Eigen matrices, maps, references and blocks of them whose rows are contiguous: what a rows view can see in
+/// place.
 template <class M>
 concept RowMajorMatrix = std::is_base_of_v<Eigen::MatrixBase<M>, M> && bool(M::IsRowMajor) &&
-                         !bool(M::IsVectorAtCompileTime) && bool(M::Flags& Eigen::DirectAccessBit) &&
+                         !bool(M::IsVectorAtCompileTime) && bool(M::Flags & Eigen::DirectAccessBit) &&
                          int(Eigen::internal::inner_stride_at_compile_time<M>::ret) == 1;
 
 /// Vectors, which are one row of features.
@@ -22,9 +23,10 @@ concept ContiguousVector = std::is_base_of_v<Eigen::MatrixBase<M>, M> && bool(M:
 
 /// The part that both views share: the map [rows, features], and the shape it was cut from, for messages.
 template <class Element>
-class RowsMap : public Eigen::Map<std::conditional_t<std::is_const_v<Element>, const Matrix<std::remove_const_t<Element>>,
-                                                     Matrix<std::remove_const_t<Element>>>,
-                                  0, Eigen::OuterStride<>> {
+class RowsMap
+    : public Eigen::Map<std::conditional_t<std::is_const_v<Element>, const Matrix<std::remove_const_t<Element>>,
+                                           Matrix<std::remove_const_t<Element>>>,
+                        0, Eigen::OuterStride<>> {
  public:
   using Map = Eigen::Map<std::conditional_t<std::is_const_v<Element>, const Matrix<std::remove_const_t<Element>>,
                                             Matrix<std::remove_const_t<Element>>>,
@@ -34,7 +36,8 @@ class RowsMap : public Eigen::Map<std::conditional_t<std::is_const_v<Element>, c
   RowsMap(Element* data, Index rows, Index features, Index stride)
       : Map(data, rows, features, Eigen::OuterStride<>(stride)), shape_({rows, features}) {}
   RowsMap(Element* data, const Shape& shape)
-      : Map(data, shape.rows(), shape.rank() == 0 ? 1 : shape[-1], Eigen::OuterStride<>(shape.rank() == 0 ? 1 : shape[-1])),
+      : Map(data, shape.rows(), shape.rank() == 0 ? 1 : shape[-1],
+            Eigen::OuterStride<>(shape.rank() == 0 ? 1 : shape[-1])),
         shape_(shape) {}
 
   /// The shape of the tensor behind the view, as the caller sees it.
@@ -48,8 +51,9 @@ class RowsMap : public Eigen::Map<std::conditional_t<std::is_const_v<Element>, c
 
 }  // namespace detail
 
-/// What token-wise blocks read: any tensor, or any row-major Eigen matrix, seen as rows of features [N, D] in place. Row n
-/// begins at `data() + n * stride()`. A vector is one row. Column-major matrices do not convert: their rows lie apart.
+/// What token-wise blocks read: any tensor, or any row-major Eigen matrix, seen as rows of features [N, D] in place.
+/// Row n begins at `data() + n * stride()`. A vector is one row. Column-major matrices do not convert: their rows lie
+/// apart.
 template <class T>
 class ConstRowsView : public detail::RowsMap<const T> {
  public:
@@ -64,11 +68,11 @@ class ConstRowsView : public detail::RowsMap<const T> {
   template <int Rank>
   ConstRowsView(const Eigen::TensorMap<const Tensor<T, Rank>>& x) : Base(x.data(), shape_of(x.dimensions())) {}
   template <detail::RowMajorMatrix M>
-    requires std::is_same_v<typename M::Scalar, T>
-  ConstRowsView(const M& x) : Base(x.derived().data(), x.rows(), x.cols(), x.outerStride()) {}
+  requires std::is_same_v<typename M::Scalar, T> ConstRowsView(const M& x)
+      : Base(x.derived().data(), x.rows(), x.cols(), x.outerStride()) {}
   template <detail::ContiguousVector M>
-    requires std::is_same_v<typename M::Scalar, T>
-  ConstRowsView(const M& x) : Base(x.derived().data(), Shape({x.size()})) {}
+  requires std::is_same_v<typename M::Scalar, T> ConstRowsView(const M& x)
+      : Base(x.derived().data(), Shape({x.size()})) {}
 };
 
 /// What token-wise blocks write: as ConstRowsView.
@@ -86,11 +90,10 @@ class RowsView : public detail::RowsMap<T> {
   RowsView(const Eigen::TensorMap<Tensor<T, Rank>>& y)
       : Base(const_cast<T*>(y.data()), shape_of(y.dimensions())) {}  // a map's constness is not its elements'
   template <detail::RowMajorMatrix M>
-    requires std::is_same_v<typename M::Scalar, T>
-  RowsView(M& y) : Base(y.derived().data(), y.rows(), y.cols(), y.outerStride()) {}
+  requires std::is_same_v<typename M::Scalar, T> RowsView(M& y)
+      : Base(y.derived().data(), y.rows(), y.cols(), y.outerStride()) {}
   template <detail::ContiguousVector M>
-    requires std::is_same_v<typename M::Scalar, T>
-  RowsView(M& y) : Base(y.derived().data(), Shape({y.size()})) {}
+  requires std::is_same_v<typename M::Scalar, T> RowsView(M& y) : Base(y.derived().data(), Shape({y.size()})) {}
 };
 
 /// Throws ShapeError unless both views have the same rows and the widths named.

@@ -9,8 +9,8 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// Memory for intermediate results, handed out from the front and taken back in scopes. It grows by whole chunks and gives
-/// none back, so that the second call with a shape finds all it needs.
+/// Memory for intermediate results, handed out from the front and taken back in scopes. It grows by whole chunks and
+/// gives none back, so that the second call with a shape finds all it needs.
 class ScratchArena {
  public:
   /// Where the arena stands; `release` goes back to it.
@@ -22,8 +22,10 @@ class ScratchArena {
   /// Uninitialised memory at the start of a cache line, valid until the arena goes back before it.
   std::byte* take(std::size_t bytes) {
     const std::size_t rounded = (bytes + detail::cache_line - 1) / detail::cache_line * detail::cache_line;
-    while (mark_.chunk < chunks_.size() && chunks_[mark_.chunk].size - mark_.used < rounded) mark_ = {mark_.chunk + 1, 0};
-    if (mark_.chunk == chunks_.size()) chunks_.emplace_back((std::max)(rounded, (std::max)(first_chunk, 2 * capacity())));
+    while (mark_.chunk < chunks_.size() && chunks_[mark_.chunk].size - mark_.used < rounded)
+      mark_ = {mark_.chunk + 1, 0};
+    if (mark_.chunk == chunks_.size())
+      chunks_.emplace_back((std::max)(rounded, (std::max)(first_chunk, 2 * capacity())));
     std::byte* const memory = chunks_[mark_.chunk].memory.get() + mark_.used;
     mark_.used += rounded;
     return memory;

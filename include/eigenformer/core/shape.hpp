@@ -13,7 +13,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 using Index = Eigen::Index;
 
-/// The extents of a tensor of any rank up to `max_rank`, for checks and messages. Prints as `[4, 10, 256]`; a scalar's is `[]`.
+/// The extents of a tensor of any rank up to `max_rank`, for checks and messages. Prints as `[4, 10, 256]`; a scalar's
+/// is `[]`.
 class Shape {
  public:
   static constexpr int max_rank = 8;

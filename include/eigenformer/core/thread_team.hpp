@@ -18,8 +18,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 namespace detail {
 
-/// What Eigen's pool needs to know of threads. Its own environment may allocate for every task; this one holds the function
-/// itself, which std::function keeps in place when it captures no more than a pointer.
+/// What Eigen's pool needs to know of threads. Its own environment may allocate for every task; this one holds the
+/// function itself, which std::function keeps in place when it captures no more than a pointer.
 struct ThreadEnvironment {
   struct Task {
     std::function<void()> f;
@@ -50,8 +50,8 @@ inline void spin_pause() {
 }  // namespace detail
 
 /// A few threads that share loops: the caller and `threads - 1` threads of Eigen's pool. One loop at a time; the caller
-/// takes part and returns when all is done. A helper that sleeps is woken but never waited for: what it does not claim, the
-/// others do. Allocates nothing per loop.
+/// takes part and returns when all is done. A helper that sleeps is woken but never waited for: what it does not claim,
+/// the others do. Allocates nothing per loop.
 class ThreadTeam {
  public:
   explicit ThreadTeam(int threads) : threads_(threads) {
@@ -60,8 +60,8 @@ class ThreadTeam {
 
   int threads() const { return threads_; }
 
-  /// Calls body(i, worker) once for every i in 0 .. count - 1, in any order, on up to `threads` workers numbered from 0.
-  /// The body must not throw and must not use the team.
+  /// Calls body(i, worker) once for every i in 0 .. count - 1, in any order, on up to `threads` workers numbered from
+  /// 0. The body must not throw and must not use the team.
   template <class Body>
   void run(Index count, const Body& body) {
     if (threads_ == 1 || count < 2) {
@@ -96,9 +96,9 @@ class ThreadTeam {
     }
   }
 
-  /// A helper that wakes after its loop was closed leaves, or helps with the next one. It first says that it is inside and
-  /// then looks whether the loop is open, while the caller first closes and then looks who is inside: whichever comes
-  /// first in the single order of these operations, no helper reads a loop that the caller is about to replace.
+  /// A helper that wakes after its loop was closed leaves, or helps with the next one. It first says that it is inside
+  /// and then looks whether the loop is open, while the caller first closes and then looks who is inside: whichever
+  /// comes first in the single order of these operations, no helper reads a loop that the caller is about to replace.
   void help() {
     scheduled_.fetch_sub(1, std::memory_order_relaxed);
     inside_.fetch_add(1);
