@@ -1,0 +1,42 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <cstddef>
+
+namespace support {
+
+/// Counts what the whole process takes from the heap while it lives: malloc, calloc, realloc, memalign and everything
+/// built on them (operator new, Eigen), from every thread. Counters may be nested. A test reads the count before it
+/// expects anything, because a failing expectation allocates.
+class AllocationCounter {
+ public:
+  AllocationCounter();
+  ~AllocationCounter();
+  AllocationCounter(const AllocationCounter&) = delete;
+  AllocationCounter& operator=(const AllocationCounter&) = delete;
+
+  /// False where malloc cannot be replaced: under sanitizers, which replace it themselves, and without glibc.
+  static bool available();
+  /// For GTEST_SKIP.
+  static const char* why_not() { return "heap allocations cannot be counted under sanitizers or without glibc"; }
+
+  std::size_t count() const;
+  /// Sum of the sizes asked for; what was given back in the meantime is not subtracted.
+  std::size_t bytes() const;
+  /// The largest single request since the outermost counter began.
+  std::size_t largest() const;
+
+ private:
+  std::size_t count_before_;
+  std::size_t bytes_before_;
+};
+
+/// How many allocations a call makes.
+template <class Function>
+std::size_t allocations_during(Function&& function) {
+  const AllocationCounter counter;
+  function();
+  return counter.count();
+}
+
+}  // namespace support
