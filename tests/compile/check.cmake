@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# A contract of the types: the file must not compile, for the stated reason, and must compile with -DPOSITIVE, which
+# shows that nothing else in it is wrong. Its first line reads  // expect-error: <CMake regular expression>
+#   cmake "-DCOMPILE=<compiler;flags>" -DSOURCE=<file> -P check.cmake
+cmake_minimum_required(VERSION 3.25)
+
+file(STRINGS "${SOURCE}" first LIMIT_COUNT 1)
+if(NOT first MATCHES "^// expect-error: (.+)$")
+  message(FATAL_ERROR "${SOURCE}: the first line must read `// expect-error: <regular expression>`")
+endif()
+set(expected "${CMAKE_MATCH_1}")
+set(ENV{LC_ALL} C)  # messages in English, with plain quotation marks
+
+execute_process(COMMAND ${COMPILE} -fsyntax-only -DPOSITIVE "${SOURCE}" RESULT_VARIABLE status ERROR_VARIABLE text)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${SOURCE} must compile with -DPOSITIVE, but:\n${text}")
+endif()
+execute_process(COMMAND ${COMPILE} -fsyntax-only "${SOURCE}" RESULT_VARIABLE status ERROR_VARIABLE text)
+if(status EQUAL 0)
+  message(FATAL_ERROR "${SOURCE} compiles, but must not: expected an error matching `${expected}`")
+endif()
+if(NOT text MATCHES "${expected}")
+  message(FATAL_ERROR "${SOURCE} fails for another reason than `${expected}`:\n${text}")
+endif()
