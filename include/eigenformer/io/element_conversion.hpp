@@ -1,0 +1,103 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/io/dtype.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What to do with a value that the type asked for cannot hold (F64 read as float).
+enum class Narrowing {
+  exact,   ///< an error
+  rounded  ///< round to nearest; integers out of range stay an error, for a wrapped token is not a rounded one
+};
+
+namespace detail {
+
+template <class T>
+concept StoredFloat = std::floating_point<T> || std::same_as<T, Eigen::half> || std::same_as<T, Eigen::bfloat16>;
+template <class T>
+concept StoredInteger = std::integral<T> && !std::same_as<T, bool>;
+
+/// Whether elements stored as Stored may be read as T at all: floating types as wider or (checked) narrower standard
+/// ones, integers as any integer that holds the value, everything as itself.
+template <class Stored, class T>
+inline constexpr bool convertible = std::same_as<Stored, T> || (StoredFloat<Stored> && std::floating_point<T>) ||
+                                    (StoredInteger<Stored> && StoredInteger<T>);
+
+/// A value from bytes of any alignment, least significant byte first.
+template <class T>
+T load_little_endian(const std::byte* from) {
+  std::array<std::byte, sizeof(T)> bytes;
+  std::copy_n(from, sizeof(T), bytes.begin());
+  if constexpr (std::endian::native == std::endian::big) std::reverse(bytes.begin(), bytes.end());
+  T value;
+  std::memcpy(static_cast<void*>(&value), bytes.data(), sizeof(T));
+  return value;
+}
+
+/// Neither infinite nor NaN, by the exponent's bits, so that no compiler flag can change the answer.
+template <class T>
+bool is_finite(const T& value) {
+  if constexpr (std::same_as<T, double>) {
+    return (~std::bit_cast<std::uint64_t>(value) & 0x7ff0000000000000U) != 0;
+  } else if constexpr (std::same_as<T, float>) {
+    return (~std::bit_cast<std::uint32_t>(value) & 0x7f800000U) != 0;
+  } else if constexpr (StoredFloat<T>) {
+    return is_finite(static_cast<float>(value));
+  } else {
+    return true;
+  }
+}
+
+/// Reads one element as T; false if the value cannot be held, or is a truth value other than 0 and 1.
+template <class Stored, class T>
+bool convert(const std::byte* from, T& to, Narrowing narrowing) {
+  if constexpr (std::same_as<T, bool>) {
+    to = *from != std::byte{0};
+    return *from <= std::byte{1};
+  } else {
+    const Stored stored = load_little_endian<Stored>(from);
+    if constexpr (StoredInteger<Stored>) {
+      to = static_cast<T>(stored);
+      return std::in_range<T>(stored);
+    } else if constexpr (std::same_as<Stored, double> && std::same_as<T, float>) {
+      to = static_cast<float>(stored);
+      const bool same = std::bit_cast<std::uint64_t>(static_cast<double>(to)) == std::bit_cast<std::uint64_t>(stored);
+      const bool is_nan = (std::bit_cast<std::uint64_t>(stored) & 0x7fffffffffffffffU) > 0x7ff0000000000000U;
+      return same || is_nan || narrowing == Narrowing::rounded;
+    } else if constexpr (std::same_as<Stored, T>) {
+      to = stored;
+      return true;
+    } else {
+      to = static_cast<T>(static_cast<std::conditional_t<std::floating_point<Stored>, Stored, float>>(stored));
+      return true;
+    }
+  }
+}
+
+/// Calls `visitor.template operator()<Stored>()` with the C++ type of a dtype, or returns `otherwise` if there is none.
+template <class Visitor, class Answer>
+Answer with_stored_type(Dtype dtype, Answer otherwise, Visitor&& visitor) {
+  const auto visit = [&]<class... Stored>(std::type_identity<Stored>...) {
+    Answer answer = std::move(otherwise);
+    (void)((dtype_of<Stored> == dtype && (answer = visitor.template operator()<Stored>(), true)) || ...);
+    return answer;
+  };
+  return visit(std::type_identity<bool>{}, std::type_identity<std::uint8_t>{}, std::type_identity<std::int8_t>{},
+               std::type_identity<std::int16_t>{}, std::type_identity<std::uint16_t>{},
+               std::type_identity<Eigen::half>{}, std::type_identity<Eigen::bfloat16>{},
+               std::type_identity<std::int32_t>{}, std::type_identity<std::uint32_t>{}, std::type_identity<float>{},
+               std::type_identity<double>{}, std::type_identity<std::int64_t>{}, std::type_identity<std::uint64_t>{});
+}
+
+}  // namespace detail
+}  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,0 +1,48 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/error.hpp>
+#include <eigenformer/io/fixed_text.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What is wrong with a file, as a value that needs no memory of its own.
+struct FileFault {
+  int rule = 0;                ///< number of the violated format rule (docs of SafetensorsFile); 0: the system refused
+  std::uint64_t position = 0;  ///< byte of the file where it was noticed
+  FixedText<80> tensor;        ///< name of the tensor concerned, escaped; empty if none
+  FixedText<240> reason;       ///< what was expected, and what came
+};
+
+/// `safetensors: model.safetensors: rule 27 at byte 71, tensor "w": expected 24 bytes, got 20`
+inline std::string describe(const FileFault& fault, const std::string& source) {
+  std::string text = "safetensors: " + source + ": ";
+  if (fault.rule != 0) text += "rule " + std::to_string(fault.rule) + " at byte " + std::to_string(fault.position);
+  if (!fault.tensor.empty()) {
+    text += fault.rule != 0 ? ", tensor \"" : "tensor \"";
+    text += fault.tensor.view();
+    text += '"';
+  }
+  if (fault.rule != 0 || !fault.tensor.empty()) text += ": ";
+  text += fault.reason.view();
+  return text;
+}
+
+/// A file that cannot be read or written, or that breaks a rule of its format.
+class FileError : public Error {
+ public:
+  FileError(const FileFault& fault, const std::string& source) : Error(describe(fault, source)), fault_(fault) {}
+
+  int rule() const { return fault_.rule; }
+  std::uint64_t position() const { return fault_.position; }
+  std::string tensor() const { return std::string(fault_.tensor.view()); }
+  const FileFault& fault() const { return fault_; }
+
+ private:
+  FileFault fault_;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,0 +1,90 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/io/result.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <utility>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What the system says about its last refusal, behind what was tried.
+inline FileFault system_fault(std::string_view tried) noexcept {
+  FileFault fault{.rule = 0, .position = 0, .tensor = {}, .reason = tried};
+  fault.reason.append(": ").append(std::strerror(errno));
+  return fault;
+}
+
+/// A regular file opened for reading at any position. Its size is asked of the open handle, so that nobody can exchange
+/// the file between the question and the reading.
+class InputFile {
+ public:
+  /// Refuses everything but regular files (rule 35); a pipe without a writer does not block it.
+  static Result<InputFile> open(const std::filesystem::path& path) noexcept {
+    InputFile file;
+    file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (file.descriptor_ < 0) return system_fault("cannot open");
+    struct stat status {};
+    if (::fstat(file.descriptor_, &status) != 0) return system_fault("cannot ask for the size");
+    if (!S_ISREG(status.st_mode)) {
+      return FileFault{.rule = 35,
+                       .position = 0,
+                       .tensor = {},
+                       .reason = {"expected a regular file, got a directory, pipe or device"}};
+    }
+    file.bytes_ = static_cast<std::uint64_t>(status.st_size);
+    return file;
+  }
+
+  InputFile(InputFile&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)), bytes_(std::exchange(other.bytes_, 0)) {}
+  InputFile& operator=(InputFile&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~InputFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+
+  std::uint64_t size() const { return bytes_; }
+
+  /// Fills `room` from that position on, or reports that the file has become shorter than it was (rule 34).
+  Result<void> read(std::uint64_t position, std::span<std::byte> room) const noexcept {
+    while (!room.empty()) {
+      constexpr std::size_t most = std::size_t{1} << 30U;
+      const ssize_t got =
+          ::pread(descriptor_, room.data(), (std::min)(room.size(), most), static_cast<off_t>(position));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return system_fault("cannot read");
+      if (got == 0) {
+        FileFault fault{.rule = 34,
+                        .position = position,
+                        .tensor = {},
+                        .reason = {"the file ends before the bytes it promised; missing: "}};
+        fault.reason.append(room.size());
+        return fault;
+      }
+      room = room.subspan(static_cast<std::size_t>(got));
+      position += static_cast<std::uint64_t>(got);
+    }
+    return {};
+  }
+
+ private:
+  InputFile() = default;
+
+  int descriptor_ = -1;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,0 +1,26 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/shape.hpp>
+
+#include <cstdint>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// How whitespace around the header is judged.
+enum class HeaderStyle {
+  reference,  ///< any JSON whitespace before `{` and after `}`, as the reference reader accepts it
+  strict      ///< `{` comes first, and only spaces pad the end, as the format's text says
+};
+
+/// How large a header may be. The defaults are the reference reader's where it has a limit, and ours elsewhere.
+struct SafetensorsLimits {
+  std::uint64_t header_bytes = 100'000'000;
+  std::uint64_t tensors = 1'000'000;
+  std::uint64_t name_bytes = 4096;
+  int rank = Shape::max_rank;  ///< at most Shape::max_rank
+  std::uint64_t dimension = (std::uint64_t{1} << 48U) - 1;
+  HeaderStyle style = HeaderStyle::reference;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

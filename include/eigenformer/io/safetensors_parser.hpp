@@ -1,0 +1,273 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/io/json_scanner.hpp>
+#include <eigenformer/io/result.hpp>
+#include <eigenformer/io/safetensors_entry.hpp>
+#include <eigenformer/io/safetensors_limits.hpp>
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string_view>
+
+namespace eigenformer::inline EIGENFORMER_ABI::detail {
+
+/// Where the parser put what it read.
+struct ParsedHeader {
+  std::size_t end = 0;             ///< bytes in use
+  std::size_t metadata_begin = 0;  ///< the pairs of `__metadata__` among them
+  std::size_t metadata_end = 0;
+  std::uint32_t tensors = 0;
+  std::uint32_t metadata = 0;
+};
+
+/// Recognises the JSON text of a safetensors header (rules 7 to 28 of one tensor each) and replaces it, in the same
+/// memory, by records: pairs of metadata as key, 0xFF, value, 0xFF, and tensors as detail::encode_after_name has them.
+/// The grammar is fixed and not recursive, so no nesting, however deep, can go beyond the three levels that it names.
+class SafetensorsParser {
+ public:
+  SafetensorsParser(std::span<char> text, std::uint64_t data_bytes, const SafetensorsLimits& limits)
+      : text_(text), scanner_({text.data(), text.size()}), data_bytes_(data_bytes), limits_(limits) {}
+
+  Result<ParsedHeader> parse() {
+    if (!(check_text() && top_level() && check_rest())) return fault_;
+    parsed_.end = written_;
+    return parsed_;
+  }
+
+ private:
+  static constexpr std::uint64_t text_begin = 8;  // of the file: the length comes before the text
+
+  bool check_text() {
+    const std::string_view text(text_.data(), text_.size());
+    if (text.starts_with("\xef\xbb\xbf")) return fail_at(0, 7, "expected JSON, got a byte-order mark");
+    const std::size_t invalid = first_invalid_utf8(text);
+    if (invalid != text.size()) return fail_at(invalid, 7, "expected UTF-8");
+    if (limits_.style == HeaderStyle::strict && text.front() != '{') return fail_at(0, 8, "expected '{' at the start");
+    return true;
+  }
+
+  bool top_level() {
+    if (!scanner_.take('{')) return mismatch(scanner_.kind_of_mismatch(), 13, "expected an object");
+    if (scanner_.take('}')) return true;
+    do {
+      name_ = {};
+      std::size_t length = 0;
+      if (!key(length)) return false;
+      name_ = {text_.data() + written_, length};
+      if (!scanner_.take(':')) return fail(10, "expected ':'");
+      if (!(name_ == "__metadata__" ? metadata() : tensor())) return false;
+    } while (scanner_.take(','));
+    name_ = {};
+    return scanner_.take('}') || fail(10, "expected ',' or '}'");
+  }
+
+  bool check_rest() {
+    const std::string_view padding = limits_.style == HeaderStyle::strict ? " " : " \t\n\r";
+    const std::size_t other =
+        std::string_view(text_.data(), text_.size()).find_first_not_of(padding, scanner_.position());
+    return other == std::string_view::npos ||
+           fail_at(other, 9, "expected nothing but padding behind the header's object");
+  }
+
+  /// A key of 1 to limits.name_bytes bytes, left unescaped behind the records.
+  bool key(std::size_t& length) {
+    scanner_.skip_whitespace();
+    key_position_ = scanner_.position();
+    const std::span<char> room = text_.subspan(written_);
+    const std::size_t most = (std::min)(room.size(), static_cast<std::size_t>(limits_.name_bytes));
+    if (const JsonFault what = scanner_.string(room.first(most), length); what != JsonFault::none) {
+      return mismatch(what, 10, "expected a key in quotes");
+    }
+    return length != 0 || fail_at(key_position_, 15, "expected a key of at least one byte");
+  }
+
+  bool metadata() {
+    if (seen_metadata_) return fail_at(key_position_, 17, "expected __metadata__ once");
+    seen_metadata_ = true;
+    parsed_.metadata_begin = parsed_.metadata_end = written_;
+    if (!scanner_.take('{')) return mismatch(scanner_.kind_of_mismatch(), 17, "expected __metadata__ to be an object");
+    if (scanner_.take('}')) return true;
+    do {
+      std::size_t length = 0;
+      if (!key(length)) return false;
+      written_ += length;
+      text_[written_++] = record_separator;
+      if (!scanner_.take(':')) return fail(10, "expected ':'");
+      if (const JsonFault what = scanner_.string(text_.subspan(written_), length); what != JsonFault::none) {
+        return mismatch(what, scanner_.peek() == '{' ? 12 : 17, "expected a string as value of __metadata__");
+      }
+      written_ += length;
+      text_[written_++] = record_separator;
+      ++parsed_.metadata;
+    } while (scanner_.take(','));
+    parsed_.metadata_end = written_;
+    return scanner_.take('}') || fail(10, "expected ',' or '}'");
+  }
+
+  bool tensor() {
+    for (const char character : name_) {
+      const auto byte = static_cast<unsigned char>(character);
+      // A lead byte C2 followed by 80 .. 9F is a control character of the second block.
+      const bool second_block = byte == 0xc2 && static_cast<unsigned char>(*(&character + 1)) < 0xa0;
+      if (byte < 0x20 || byte == 0x7f || second_block) {
+        return fail_at(key_position_, 16, "expected a name without control characters");
+      }
+    }
+    if (parsed_.tensors == limits_.tensors) return fail_at(key_position_, 15, "expected fewer tensors");
+    entry_ = {};
+    entry_.position = static_cast<std::uint32_t>(text_begin + key_position_);
+    if (!fields() || !check_extent()) return false;
+    written_ =
+        static_cast<std::size_t>(encode_after_name(entry_, text_.data() + written_ + name_.size()) - text_.data());
+    ++parsed_.tensors;
+    return true;
+  }
+
+  bool fields() {
+    enum : unsigned { dtype = 1, shape = 2, offsets = 4 };
+    unsigned seen = 0;
+    if (!scanner_.take('{')) return mismatch(scanner_.kind_of_mismatch(), 19, "expected an object for the tensor");
+    do {
+      std::array<char, 16> spelling{};
+      std::size_t length = 0;
+      scanner_.skip_whitespace();
+      if (seen == 0 && scanner_.peek() == '}') break;
+      const std::size_t field_position = scanner_.position();
+      const JsonFault what = scanner_.string(spelling, length);
+      if (what == JsonFault::too_long)
+        return fail_at(field_position, 19, "expected dtype, shape and data_offsets only");
+      if (what != JsonFault::none) return mismatch(what, 10, "expected a field name in quotes");
+      const std::string_view field(spelling.data(), length);
+      const unsigned which = field == "dtype"          ? dtype
+                             : field == "shape"        ? shape
+                             : field == "data_offsets" ? offsets
+                                                       : 0U;
+      if (which == 0) return fail_at(field_position, 19, "expected dtype, shape and data_offsets only");
+      if ((seen & which) != 0) return fail_at(field_position, 14, "expected each field once");
+      seen |= which;
+      if (!scanner_.take(':')) return fail(10, "expected ':'");
+      if (!(which == dtype ? read_dtype() : which == shape ? read_shape() : read_offsets())) return false;
+    } while (scanner_.take(','));
+    if (!scanner_.take('}')) return fail(10, "expected ',' or '}'");
+    return seen == (dtype | shape | offsets) ||
+           fail_at(key_position_, 19, "expected all of dtype, shape and data_offsets");
+  }
+
+  bool read_dtype() {
+    std::array<char, 16> spelling{};
+    std::size_t length = 0;
+    scanner_.skip_whitespace();
+    const std::size_t dtype_position = scanner_.position();
+    const JsonFault what = scanner_.string(spelling, length);
+    if (what == JsonFault::too_long) return fail_at(dtype_position, 20, "expected a known dtype");
+    if (what != JsonFault::none) return mismatch(what, nested() ? 12 : 20, "expected a string as dtype");
+    const std::optional<Dtype> dtype = dtype_named({spelling.data(), length});
+    if (!dtype) return fail_at(dtype_position, 20, "expected a known dtype");
+    entry_.dtype = *dtype;
+    return true;
+  }
+
+  bool read_shape() {
+    std::array<Index, Shape::max_rank> extents{};
+    int rank = 0;
+    if (!scanner_.take('['))
+      return mismatch(scanner_.kind_of_mismatch(), scanner_.peek() == '{' ? 12 : 21, "expected an array as shape");
+    if (!scanner_.take(']')) {
+      do {
+        if (rank == (std::min)(limits_.rank, Shape::max_rank)) return fail(22, "expected fewer dimensions");
+        std::uint64_t extent = 0;
+        const JsonFault what = scanner_.integer(extent);
+        if (what == JsonFault::too_large || (what == JsonFault::none && extent > limits_.dimension)) {
+          return fail(22, "expected a dimension below 2^48");
+        }
+        if (what != JsonFault::none)
+          return mismatch(what, nested() ? 12 : 21, "expected a dimension written as an integer");
+        extents[static_cast<std::size_t>(rank++)] = static_cast<Index>(extent);
+      } while (scanner_.take(','));
+      if (!scanner_.take(']')) return fail(10, "expected ',' or ']'");
+    }
+    entry_.shape = Shape(extents.data(), rank);
+    return true;
+  }
+
+  bool read_offsets() {
+    std::array<std::uint64_t, 2> offsets{};
+    if (!scanner_.take('['))
+      return mismatch(scanner_.kind_of_mismatch(), scanner_.peek() == '{' ? 12 : 25,
+                      "expected an array as data_offsets");
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (i == 1 && !scanner_.take(',')) return fail(scanner_.peek() == ']' ? 25 : 10, "expected two data_offsets");
+      const JsonFault what = scanner_.integer(offsets[i]);
+      if (what == JsonFault::none) continue;
+      if (i == 0 && scanner_.peek() == ']') return fail(25, "expected two data_offsets");
+      return mismatch(what, nested() ? 12 : 25, "expected a non-negative integer in data_offsets");
+    }
+    if (!scanner_.take(']')) return fail(scanner_.peek() == ',' ? 25 : 10, "expected two data_offsets");
+    entry_.begin = offsets[0];
+    entry_.end = offsets[1];
+    return true;
+  }
+
+  /// Whether shape, dtype and offsets agree with each other and with the size of the data section.
+  bool check_extent() {
+    std::uint64_t elements = 1;  // of the dimensions that are not zero, so that their order cannot matter
+    bool empty = false;
+    for (int i = 0; i < entry_.shape.rank(); ++i) {
+      const auto extent = static_cast<std::uint64_t>(entry_.shape[i]);
+      empty = empty || extent == 0;
+      const std::optional<std::uint64_t> product = checked_product(elements, extent == 0 ? 1 : extent);
+      if (!product || *product > static_cast<std::uint64_t>((std::numeric_limits<Index>::max)())) {
+        return fail_at(key_position_, 23, "expected a number of elements below 2^63");
+      }
+      elements = *product;
+    }
+    const std::optional<std::uint64_t> size_in_bits = checked_product(empty ? 0 : elements, bits(entry_.dtype));
+    if (!size_in_bits || *size_in_bits % 8 != 0)
+      return fail_at(key_position_, 24, "expected elements that fill whole bytes, fewer than 2^61");
+    if (entry_.begin > entry_.end) return fail_at(key_position_, 26, "expected data_offsets in order");
+    if (entry_.end - entry_.begin != *size_in_bits / 8) return wrong_size(*size_in_bits / 8);
+    return entry_.end <= data_bytes_ || fail_at(key_position_, 28, "expected data_offsets inside the file");
+  }
+
+  bool wrong_size(std::uint64_t expected) {
+    fail_at(key_position_, 27, "expected ");
+    fault_.reason.append(expected).append(" bytes from shape and dtype, got ").append(entry_.end - entry_.begin);
+    return false;
+  }
+
+  bool nested() const { return scanner_.peek() == '[' || scanner_.peek() == '{'; }
+
+  /// Reports what the scanner says; `rule` is for JSON that is right but not what the format asks for.
+  bool mismatch(JsonFault what, int rule, std::string_view expected) {
+    switch (what) {
+      case JsonFault::control_character: return fail(11, "expected no control character inside a string");
+      case JsonFault::bad_escape: return fail(11, "expected a valid escape");
+      case JsonFault::too_long: return fail(15, "expected a shorter key");
+      case JsonFault::not_json: return fail(10, expected);
+      default: return fail(rule, expected);
+    }
+  }
+
+  bool fail(int rule, std::string_view reason) { return fail_at(scanner_.position(), rule, reason); }
+  bool fail_at(std::size_t position, int rule, std::string_view reason) {
+    fault_ = FileFault{.rule = rule, .position = text_begin + position, .tensor = {}, .reason = reason};
+    fault_.tensor.append_escaped(name_);
+    return false;
+  }
+
+  std::span<char> text_;
+  JsonScanner scanner_;
+  std::uint64_t data_bytes_;
+  SafetensorsLimits limits_;
+  ParsedHeader parsed_;
+  std::size_t written_ = 0;       ///< records end here; never beyond the scanner
+  std::size_t key_position_ = 0;  ///< of the key read last
+  std::string_view name_;         ///< of the tensor being read, unescaped
+  SafetensorsEntry entry_;
+  bool seen_metadata_ = false;
+  FileFault fault_;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::detail
