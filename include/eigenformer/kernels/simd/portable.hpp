@@ -1,0 +1,250 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/kernels/simd/target.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
+
+// The plain version of the vector type: 128 bits in the compiler's vector extension, which every architecture has in
+// some form. Its operations are the contract of the other files; all have the same names and the same meaning:
+//   minimum(a, b) = a < b ? a : b, and maximum likewise, so a NaN in a gives b and a NaN in b stays;
+//   fma(a, b, c) = a b + c, rounded once where the machine can (here twice); fnma(a, b, c) = c - a b;
+//   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
+//   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left.
+
+inline constexpr int registers = 16;  ///< vector registers that a kernel may count on
+
+template <class T>
+struct Mask {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  typedef Bits Native __attribute__((vector_size(16)));
+  Native value;
+};
+
+template <class T>
+struct Vec {
+  typedef T Native __attribute__((vector_size(16)));
+  static constexpr int lanes = 16 / static_cast<int>(sizeof(T));
+  Native value;
+
+  EIGENFORMER_INLINE static Vec zero() { return {Native{}}; }
+  EIGENFORMER_INLINE static Vec broadcast(T x) { return {Native{} + x}; }
+  EIGENFORMER_INLINE static Vec load(const T* p) {
+    Vec result;
+    __builtin_memcpy(&result.value, p, sizeof(Native));
+    return result;
+  }
+  EIGENFORMER_INLINE static Vec load(const T* p, Mask<T> mask) {
+    Vec result = zero();
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) result.value[i] = p[i];
+    }
+    return result;
+  }
+  EIGENFORMER_INLINE void store(T* p) const { __builtin_memcpy(p, &value, sizeof(Native)); }
+  EIGENFORMER_INLINE void store(T* p, Mask<T> mask) const {
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) p[i] = value[i];
+    }
+  }
+};
+
+/// The mask of lanes 0..n-1, for n in 0..lanes: what `load` and `store` with a mask never look beyond.
+template <class T>
+EIGENFORMER_INLINE Mask<T> first_lanes(std::ptrdiff_t n) {
+  Mask<T> mask;
+  for (int i = 0; i < Vec<T>::lanes; ++i) mask.value[i] = i < n ? -1 : 0;
+  return mask;
+}
+
+template <class T>
+EIGENFORMER_INLINE typename Mask<T>::Native bits(Vec<T> a) {
+  return (typename Mask<T>::Native)a.value;
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> from_bits(typename Mask<T>::Native a) {
+  return {(typename Vec<T>::Native)a};
+}
+
+/// a, in a way that the optimiser cannot see through: -ffast-math must not cancel what rounding needs.
+template <class T>
+EIGENFORMER_INLINE Vec<T> opaque(Vec<T> a) {
+#if defined(__x86_64__)
+  __asm__("" : "+x"(a.value));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(a.value));
+#else
+  __asm__("" : "+m"(a.value));
+#endif
+  return a;
+}
+
+template <class T>
+EIGENFORMER_INLINE Vec<T> operator+(Vec<T> a, Vec<T> b) {
+  return {a.value + b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> operator-(Vec<T> a, Vec<T> b) {
+  return {a.value - b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> operator*(Vec<T> a, Vec<T> b) {
+  return {a.value * b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) {
+  return {a.value / b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> operator-(Vec<T> a) {
+  return {-a.value};
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return {a.value * b.value + c.value};
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return opaque<T>({c.value - a.value * b.value});
+}
+
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator<(Vec<T> a, Vec<T> b) {
+  return {a.value < b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator<=(Vec<T> a, Vec<T> b) {
+  return {a.value <= b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator>(Vec<T> a, Vec<T> b) {
+  return {a.value > b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator>=(Vec<T> a, Vec<T> b) {
+  return {a.value >= b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator==(Vec<T> a, Vec<T> b) {
+  return {a.value == b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator&(Mask<T> a, Mask<T> b) {
+  return {a.value & b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator|(Mask<T> a, Mask<T> b) {
+  return {a.value | b.value};
+}
+template <class T>
+EIGENFORMER_INLINE Mask<T> operator!(Mask<T> a) {
+  return {~a.value};
+}
+template <class T>
+EIGENFORMER_INLINE bool any(Mask<T> a) {
+  bool result = false;
+  for (int i = 0; i < Vec<T>::lanes; ++i) result = result || a.value[i] != 0;
+  return result;
+}
+template <class T>
+EIGENFORMER_INLINE bool all(Mask<T> a) {
+  return !any(!a);
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
+  return from_bits<T>((mask.value & bits(yes)) | (~mask.value & bits(no)));
+}
+
+template <class T>
+EIGENFORMER_INLINE Vec<T> minimum(Vec<T> a, Vec<T> b) {
+  return select(a < b, a, b);
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> maximum(Vec<T> a, Vec<T> b) {
+  return select(a > b, a, b);
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> abs(Vec<T> a) {
+  using Bits = typename Mask<T>::Bits;
+  return from_bits<T>(bits(a) & (std::numeric_limits<Bits>::max)());
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
+  using Bits = typename Mask<T>::Bits;
+  return from_bits<T>(bits(abs(magnitude)) | (bits(sign) & (std::numeric_limits<Bits>::min)()));
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> sqrt(Vec<T> a) {
+  for (int i = 0; i < Vec<T>::lanes; ++i) a.value[i] = std::sqrt(a.value[i]);
+  return a;
+}
+
+/// To the nearest integer, ties to even: adding 2^(mantissa bits) leaves no room for a fraction.
+template <class T>
+EIGENFORMER_INLINE Vec<T> round(Vec<T> a) {
+  const Vec<T> whole = Vec<T>::broadcast(T(1) / std::numeric_limits<T>::epsilon());
+  const Vec<T> rounded = opaque(opaque(abs(a)) + whole) - whole;
+  // clang 14 with -mavx512vl merges the sign and the selection into one wrong vpternlog unless they are kept apart.
+  return select(abs(a) < whole, opaque(copysign(rounded, a)), a);
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> floor(Vec<T> a) {
+  const Vec<T> rounded = round(a);
+  return select(rounded > a, rounded - Vec<T>::broadcast(T(1)), rounded);
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> ldexp(Vec<T> a, Vec<T> n) {
+  // n sits in the low bits of n + 1.5 2^m. It is applied in two halves, as 2^n itself may be out of range.
+  constexpr int mantissa = std::numeric_limits<T>::digits - 1;
+  const Vec<T> shifted = opaque(n + Vec<T>::broadcast(T(1.5) / std::numeric_limits<T>::epsilon()));
+  const typename Mask<T>::Native half = bits(shifted) >> 1;
+  const typename Mask<T>::Native one = bits(Vec<T>::broadcast(T(1)));
+  using Unsigned = std::make_unsigned_t<typename Mask<T>::Bits>;
+  typedef Unsigned UnsignedNative __attribute__((vector_size(16)));
+  const auto first = (UnsignedNative)half << mantissa;
+  const auto second = (UnsignedNative)(bits(shifted) - half) << mantissa;
+  const Vec<T> low = from_bits<T>((typename Mask<T>::Native)(first + (UnsignedNative)one));
+  const Vec<T> high = from_bits<T>((typename Mask<T>::Native)(second + (UnsignedNative)one));
+  return opaque(a * low) * high;
+}
+
+/// Lane 2i and lane 2i + 1 change places.
+EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) {
+  return {__builtin_shufflevector(a.value, a.value, 1, 0, 3, 2)};
+}
+EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {__builtin_shufflevector(a.value, a.value, 1, 0)}; }
+
+EIGENFORMER_INLINE float reduce_add(Vec<float> a) {
+  const Vec<float> two = opaque(a + Vec<float>{__builtin_shufflevector(a.value, a.value, 2, 3, 2, 3)});
+  return two.value[0] + two.value[1];
+}
+EIGENFORMER_INLINE double reduce_add(Vec<double> a) { return a.value[0] + a.value[1]; }
+EIGENFORMER_INLINE float reduce_max(Vec<float> a) {
+  const Vec<float> half = maximum(a, {__builtin_shufflevector(a.value, a.value, 2, 3, 2, 3)});
+  return half.value[0] > half.value[1] ? half.value[0] : half.value[1];
+}
+EIGENFORMER_INLINE double reduce_max(Vec<double> a) { return a.value[0] > a.value[1] ? a.value[0] : a.value[1]; }
+
+/// rows[i] lane j and rows[j] lane i change places.
+EIGENFORMER_INLINE void transpose(Vec<float> (&rows)[4]) {
+  const auto a = __builtin_shufflevector(rows[0].value, rows[1].value, 0, 4, 1, 5);
+  const auto b = __builtin_shufflevector(rows[0].value, rows[1].value, 2, 6, 3, 7);
+  const auto c = __builtin_shufflevector(rows[2].value, rows[3].value, 0, 4, 1, 5);
+  const auto d = __builtin_shufflevector(rows[2].value, rows[3].value, 2, 6, 3, 7);
+  rows[0].value = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+  rows[1].value = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+  rows[2].value = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+  rows[3].value = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[2]) {
+  const auto a = rows[0].value;
+  rows[0].value = __builtin_shufflevector(a, rows[1].value, 0, 2);
+  rows[1].value = __builtin_shufflevector(a, rows[1].value, 1, 3);
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::simd::portable
