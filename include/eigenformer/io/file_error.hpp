@@ -36,6 +36,10 @@ class FileError : public Error {
  public:
   FileError(const FileFault& fault, const std::string& source) : Error(describe(fault, source)), fault_(fault) {}
 
+  /// With a list that is too long for a fault.
+  FileError(const FileFault& fault, const std::string& source, const std::string& details)
+      : Error(describe(fault, source) + details), fault_(fault) {}
+
   int rule() const { return fault_.rule; }
   std::uint64_t position() const { return fault_.position; }
   std::string tensor() const { return std::string(fault_.tensor.view()); }

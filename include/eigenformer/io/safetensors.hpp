@@ -62,6 +62,8 @@ class SafetensorsFile {
     return all;
   }
   const SafetensorsHeader& header() const { return header_; }
+  /// Where it came from, for messages.
+  std::string source() const { return std::string(source_.view()); }
   std::optional<std::string_view> metadata(std::string_view key) const { return header_.find_metadata(key); }
 
   /// Reads a tensor of exactly that shape into `destination`, converting as detail::convertible allows. After an error
@@ -89,7 +91,7 @@ class SafetensorsFile {
 
   template <StoredElement T>
   void read(std::string_view name, const Shape& shape, std::span<T> destination, ReadOptions options = {}) const {
-    value_or_throw(try_read(name, shape, destination, options), std::string(source_.view()));
+    value_or_throw(try_read(name, shape, destination, options), source());
   }
   /// The tensor of that name and rank.
   template <StoredElement T, int Rank>
@@ -99,7 +101,7 @@ class SafetensorsFile {
       throw FileError(
           fault(name, 42,
                 FixedText<240>("expected rank ").append(Rank).append(", got shape ").append(shape.to_string()).view()),
-          std::string(source_.view()));
+          source());
     }
     Eigen::array<Index, Rank> dimensions{};
     for (int i = 0; i < Rank; ++i) dimensions[static_cast<std::size_t>(i)] = shape[i];
@@ -225,7 +227,7 @@ class SafetensorsFile {
 
   Shape shape_or_throw(std::string_view name) const {
     const std::optional<SafetensorsEntry> entry = find(name);
-    if (!entry) throw FileError(fault(name, 42, "no such tensor in the file"), std::string(source_.view()));
+    if (!entry) throw FileError(fault(name, 42, "no such tensor in the file"), source());
     return entry->shape;
   }
 

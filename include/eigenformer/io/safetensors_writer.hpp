@@ -1,0 +1,129 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/io/output_file.hpp>
+#include <eigenformer/io/safetensors_header.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// Collects tensors and writes them as one safetensors file. The same tensors and metadata give the same bytes, in
+/// whatever order they were added: wider elements come first and names decide among equals, so that every tensor is
+/// aligned for its type, and the data section for 64-bit words. The elements are not copied; they must live until
+/// `write`.
+///
+///   SafetensorsWriter writer;
+///   writer.metadata["step"] = "100";
+///   writer.add<float>("weight", {out, in}, weight);
+///   writer.write("model.safetensors");
+class SafetensorsWriter {
+ public:
+  std::map<std::string, std::string> metadata;
+
+  template <StoredElement T>
+  void add(std::string name, const Shape& shape, std::span<const T> values) {
+    static_assert(std::endian::native == std::endian::little,
+                  "files are little-endian; this host would have to convert");
+    tensors_.push_back({std::move(name), dtype_of<T>, shape, std::as_bytes(values)});
+  }
+  /// Adds every parameter of a block, under its dotted name behind `prefix`.
+  template <class Model>
+  void add_parameters(const Model& model, const std::string& prefix = {}) {
+    model.visit_parameters([&](const auto& name, const auto& parameter) {
+      add(prefix + name.str(), parameter.shape(), parameter.values());
+    });
+  }
+
+  /// Replaces the file of that name, at once and only if all went well. Throws FileError if a name is empty, too long,
+  /// not UTF-8, given twice or `__metadata__`, if values and shape differ in number, or if the file cannot be written.
+  void write(const std::filesystem::path& path) const {
+    const std::vector<Tensor> sorted = in_file_order();
+    const std::string header = header_of(sorted);
+    const std::string source = path.string();
+    check(header, sorted, source);
+    OutputFile file = value_or_throw(OutputFile::create(path), source);
+    std::array<std::byte, 8> length{};
+    for (unsigned i = 0; i < 8; ++i)
+      length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 0xffU);
+    value_or_throw(file.write(length), source);
+    value_or_throw(file.write(std::as_bytes(std::span(header))), source);
+    for (const Tensor& tensor : sorted) value_or_throw(file.write(tensor.bytes), source);
+    value_or_throw(std::move(file).commit(), source);
+  }
+
+ private:
+  struct Tensor {
+    std::string name;
+    Dtype dtype;
+    Shape shape;
+    std::span<const std::byte> bytes;
+  };
+
+  std::vector<Tensor> in_file_order() const {
+    std::vector<Tensor> sorted = tensors_;
+    std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) {
+      return bits(a.dtype) != bits(b.dtype) ? bits(a.dtype) > bits(b.dtype) : a.name < b.name;
+    });
+    return sorted;
+  }
+
+  std::string header_of(const std::vector<Tensor>& sorted) const {
+    std::string text = "{";
+    if (!metadata.empty()) {
+      text += "\"__metadata__\":{";
+      for (const auto& [key, value] : metadata) text += quoted(key) + ":" + quoted(value) + ",";
+      text.back() = '}';
+      text += ',';
+    }
+    std::size_t begin = 0;
+    for (const Tensor& tensor : sorted) {
+      text += quoted(tensor.name) + ":{\"dtype\":\"" + std::string(eigenformer::name(tensor.dtype)) + "\",\"shape\":[";
+      for (int i = 0; i < tensor.shape.rank(); ++i) text += (i == 0 ? "" : ",") + std::to_string(tensor.shape[i]);
+      text +=
+          "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(begin + tensor.bytes.size()) + "]},";
+      begin += tensor.bytes.size();
+    }
+    if (text.size() > 1) text.pop_back();
+    text += '}';
+    text.append((8 - text.size() % 8) % 8, ' ');
+    return text;
+  }
+
+  static std::string quoted(const std::string& text) {
+    constexpr std::string_view hexadecimal = "0123456789abcdef";
+    std::string quoted = "\"";
+    for (const char character : text) {
+      if (character == '"' || character == '\\') quoted += '\\';
+      if (static_cast<unsigned char>(character) >= 0x20) {
+        quoted += character;
+      } else {
+        quoted += "\\u00";
+        quoted += hexadecimal[static_cast<unsigned char>(character) >> 4U];
+        quoted += hexadecimal[static_cast<unsigned char>(character) & 15U];
+      }
+    }
+    return quoted + '"';
+  }
+
+  /// Has the reader judge the header before anything is written, so that we never write what we would refuse to read.
+  static void check(const std::string& header, const std::vector<Tensor>& sorted, const std::string& source) {
+    std::uint64_t data_bytes = 0;
+    for (const Tensor& tensor : sorted) data_bytes += tensor.bytes.size();
+    SafetensorsHeader::Text text = value_or_throw(SafetensorsHeader::Text::allocate(header.size()), source);
+    std::copy(header.begin(), header.end(), text.characters().begin());
+    (void)value_or_throw(SafetensorsHeader::parse(std::move(text), data_bytes, {}), source);
+  }
+
+  std::vector<Tensor> tensors_;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
