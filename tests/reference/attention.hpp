@@ -34,8 +34,8 @@ inline Mask both(Mask first, Mask second) {
 
 struct AttentionOptions {
   Mask mask = no_mask();
-  std::optional<double> scale;  ///< 1 / sqrt(dk) if not given
-  double softcap = 0;           ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
+  std::optional<double> scale = {};  ///< 1 / sqrt(dk) if not given
+  double softcap = 0;                ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
 };
 
 template <class T>

@@ -42,8 +42,8 @@ struct AttentionWeights {
 struct AttentionModuleOptions {
   long heads = 1;
   long kv_heads = 1;
-  AttentionOptions attention;
-  std::optional<RotaryOptions> rotary;  ///< turns queries and keys; its offset is the position of both first rows
+  AttentionOptions attention = {};
+  std::optional<RotaryOptions> rotary = {};  ///< turns queries and keys; its offset is the position of both first rows
 };
 
 /// y = concat_h(attention(x Wq, c Wk, c Wv)) Wo  (Vaswani et al. 2017, section 3.2.2; Ainslie et al. 2023 for

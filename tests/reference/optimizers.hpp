@@ -16,8 +16,8 @@ struct SgdOptions {
 /// As PyTorch's SGD without dampening:
 ///   g += weight_decay p,   m = momentum m + g,   p -= learning_rate (nesterov ? g + momentum m : m)
 struct Sgd {
-  SgdOptions options;
-  std::vector<double> momentum;  ///< m, empty before the first step
+  SgdOptions options = {};
+  std::vector<double> momentum = {};  ///< m, empty before the first step
 
   void step(std::vector<double>& p, const std::vector<double>& gradient) {
     momentum.resize(p.size(), 0.0);
@@ -41,10 +41,10 @@ struct AdamWOptions {
 ///   p *= 1 - learning_rate weight_decay,   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,
 ///   p -= learning_rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
 struct AdamW {
-  AdamWOptions options;
+  AdamWOptions options = {};
   long steps = 0;
-  std::vector<double> m;
-  std::vector<double> v;
+  std::vector<double> m = {};
+  std::vector<double> v = {};
 
   void step(std::vector<double>& p, const std::vector<double>& gradient) {
     m.resize(p.size(), 0.0);

@@ -4,13 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace support {
@@ -81,6 +84,18 @@ constexpr std::string_view name(Distribution distribution) {
   return names[static_cast<std::size_t>(distribution)];
 }
 
+/// A number below the smallest normal one, put together from bits: under -ffast-math arithmetic would give zero.
+template <class T>
+T denormal(Generator& random) {
+  const std::uint64_t mantissa = random.bits() >> (65U - static_cast<unsigned>(std::numeric_limits<T>::digits));
+  const std::uint64_t sign = random.bits() >> 63U << (8 * sizeof(T) - 1);
+  const std::uint64_t bits = sign | mantissa;
+  T result;
+  static_assert(std::endian::native == std::endian::little && sizeof(T) <= sizeof(bits));
+  std::memcpy(&result, &bits, sizeof(T));
+  return result;
+}
+
 template <class T>
 std::vector<T> sample(Distribution distribution, std::ptrdiff_t count, Generator& random) {
   std::vector<T> result(static_cast<std::size_t>(count));
@@ -97,11 +112,10 @@ std::vector<T> sample(Distribution distribution, std::ptrdiff_t count, Generator
       case Distribution::mean_1e6: x = 1e6 + random.normal(); break;
       case Distribution::tiny: x = 1e-30 * random.normal(); break;
       case Distribution::huge: x = 1e30 * random.normal(); break;
-      case Distribution::denormal:
-        x = random.uniform(-1, 1) * static_cast<double>((std::numeric_limits<T>::min)());
-        break;
+      case Distribution::denormal: break;
     }
-    result[static_cast<std::size_t>(i)] = static_cast<T>(x);
+    result[static_cast<std::size_t>(i)] =
+        distribution == Distribution::denormal ? denormal<T>(random) : static_cast<T>(x);
   }
   return result;
 }
