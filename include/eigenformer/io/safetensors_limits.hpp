@@ -17,8 +17,8 @@ enum class HeaderStyle {
 struct SafetensorsLimits {
   std::uint64_t header_bytes = 100'000'000;
   std::uint64_t tensors = 1'000'000;
-  std::uint64_t name_bytes = 4096;
-  int rank = Shape::max_rank;  ///< at most Shape::max_rank
+  std::uint64_t name_bytes = 4096;  ///< of any key, `__metadata__` among them
+  int rank = Shape::max_rank;       ///< at most Shape::max_rank
   std::uint64_t dimension = (std::uint64_t{1} << 48U) - 1;
   HeaderStyle style = HeaderStyle::reference;
 };

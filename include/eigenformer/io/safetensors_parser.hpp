@@ -107,10 +107,10 @@ class SafetensorsParser {
   }
 
   bool tensor() {
-    for (const char character : name_) {
-      const auto byte = static_cast<unsigned char>(character);
-      // A lead byte C2 followed by 80 .. 9F is a control character of the second block.
-      const bool second_block = byte == 0xc2 && static_cast<unsigned char>(*(&character + 1)) < 0xa0;
+    for (std::size_t i = 0; i < name_.size(); ++i) {
+      const auto byte = static_cast<unsigned char>(name_[i]);
+      // The second block of control characters is C2 80 .. C2 9F; valid UTF-8 does not end in C2.
+      const bool second_block = byte == 0xc2 && static_cast<unsigned char>(name_[i + 1]) < 0xa0;
       if (byte < 0x20 || byte == 0x7f || second_block) {
         return fail_at(key_position_, 16, "expected a name without control characters");
       }
