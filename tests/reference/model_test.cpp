@@ -82,6 +82,22 @@ TEST(ReferenceModel, decoder_block_without_branches_is_the_identity) {
       reference::decoder_block(x, weights, {.heads = 2, .kv_heads = 1, .rotary = {{.dim = 4}}}, 1e-5), x));
 }
 
+TEST(ReferenceModel, decoder_block_adds_each_branch_to_what_came_before) {
+  const reference::AttentionModuleOptions options{.heads = 2, .kv_heads = 1};
+  const reference::DecoderBlockWeights<double> weights = block_weights(6, 2, 1, 4, 7);
+  const Array<double> x = waves({2, 3, 6}, 0.1);
+  reference::DecoderBlockWeights<double> attention_only = weights;
+  attention_only.feed_forward.down.weight = Array<double>({6, 7});
+  reference::DecoderBlockWeights<double> feed_forward_only = weights;
+  feed_forward_only.attention.output.weight = Array<double>({6, 8});
+  // The second block sees what the first made, so the two in a row are the whole.
+  const Array<double> h = reference::decoder_block(x, attention_only, options, 1e-5);
+  EXPECT_GT(support::max_error(h, x).worst, 1e-3);
+  const Array<double> y = reference::decoder_block(h, feed_forward_only, options, 1e-5);
+  EXPECT_GT(support::max_error(y, h).worst, 1e-3);
+  EXPECT_TRUE(support::bit_equal(reference::decoder_block(x, weights, options, 1e-5), y));
+}
+
 TEST(ReferenceModel, decoder_is_causal_and_its_parts_matter) {
   const reference::AttentionModuleOptions options{.heads = 2, .kv_heads = 1, .rotary = {{.dim = 4}}};
   const reference::DecoderWeights<double> weights{
