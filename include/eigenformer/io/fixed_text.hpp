@@ -30,7 +30,9 @@ class FixedText {
   FixedText& append(std::integral auto number) {
     std::array<char, 24> digits{};
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-    return append(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+    // Without the bound g++ 12 believes that the copy might read past the array, and warns.
+    const std::size_t count = (std::min)(static_cast<std::size_t>(end - digits.data()), digits.size());
+    return append(std::string_view(digits.data(), count));
   }
   /// Appends text from a stranger: all but printable ASCII, and the quote and the backslash, as `\xNN`.
   FixedText& append_escaped(std::string_view text) {
