@@ -10,10 +10,6 @@
 #include <memory>
 #include <thread>
 
-#if defined(__x86_64__)
-#include <emmintrin.h>
-#endif
-
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 namespace detail {
@@ -43,7 +39,7 @@ struct ThreadEnvironment {
 
 inline void spin_pause() {
 #if defined(__x86_64__)
-  _mm_pause();
+  __builtin_ia32_pause();
 #endif
 }
 
