@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The rules of the house, read off the sources:  cmake -DROOT=<project> -P check.cmake
 #   - a room includes only itself and the rooms that the table below allows, and never an umbrella;
-#   - from outside it includes Eigen and the standard library; JSON only in io, MPI only in mpi, intrinsics only in kernels;
+#   - from outside it includes Eigen and the standard library; JSON and the system's files only in io, MPI only in mpi,
+#     intrinsics only in kernels;
 #   - an umbrella includes every header that lies directly in its room, and nothing else;
 #   - every header has `#pragma once` and the licence line, opens only the versioned namespace, and has a test file that
 #     mirrors it;
@@ -68,7 +69,7 @@ function(check_include file room path)
     fault("${file}" "includes the umbrella <${path}>")
   elseif(path MATCHES "^(unsupported/)?Eigen/" OR path MATCHES "^[a-z_0-9]+$")
     # Eigen and the standard library are open to all.
-  elseif(path MATCHES "^nlohmann/" AND room STREQUAL "io")
+  elseif(path MATCHES "^(nlohmann/.*|fcntl\\.h|unistd\\.h|sys/.*)$" AND room STREQUAL "io")
   elseif(path STREQUAL "mpi.h" AND room STREQUAL "mpi")
   elseif(path MATCHES "^[a-z0-9_]*(intrin|neon|sve)\\.h$" AND room STREQUAL "kernels")
   else()
@@ -151,7 +152,7 @@ foreach(room IN LISTS rooms)
     require_line("${file}" "^// SPDX-License-Identifier: MIT$" "the licence line")
     check_namespace("${file}")
     if(file MATCHES "\\.hpp$")
-      require_line("${file}" "^#pragma once$" "`#pragma once`")
+      require_line("${file}" "^(#pragma once|// Without #pragma once: .+)$" "`#pragma once`, or the reason for its absence")
       check_mirror("${file}" ${room})
     endif()
   endforeach()
