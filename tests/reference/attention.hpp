@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <vector>
 
 namespace reference {
 
@@ -23,10 +24,10 @@ inline Mask causal_mask(long shift) {
   return [shift](long, long query, long key) { return key <= query + shift; };
 }
 /// Batch b sees its first lengths[b] keys.
-inline Mask padding_mask(std::vector<long> lengths) {
+inline Mask padding_mask(const std::vector<long>& lengths) {
   return [lengths](long batch, long, long key) { return key < lengths.at(static_cast<std::size_t>(batch)); };
 }
-inline Mask both(Mask first, Mask second) {
+inline Mask both(const Mask& first, const Mask& second) {
   return [first, second](long batch, long query, long key) {
     return first(batch, query, key) && second(batch, query, key);
   };

@@ -43,7 +43,7 @@ void record(std::size_t size) {
 
 namespace support {
 
-AllocationCounter::AllocationCounter() : count_before_(0), bytes_before_(0) {
+AllocationCounter::AllocationCounter() {
   if (counters.fetch_add(1) == 0) largest_request = 0;
   count_before_ = total_count;
   bytes_before_ = total_bytes;
@@ -60,12 +60,11 @@ std::size_t AllocationCounter::largest() const { return largest_request; }
 // A program's own malloc takes the place of glibc's, which stays reachable under these names ("Replacing malloc" in
 // glibc's manual). free needs no replacement, and operator new reaches malloc by itself.
 extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier, cert-dcl37-c, cert-dcl51-cpp, readability-identifier-naming)
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name)
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t count, std::size_t size);
 void* __libc_realloc(void* memory, std::size_t size);
 void* __libc_memalign(std::size_t alignment, std::size_t size);
-// NOLINTEND(bugprone-reserved-identifier, cert-dcl37-c, cert-dcl51-cpp, readability-identifier-naming)
 
 void* malloc(std::size_t size) noexcept {
   record(size);
@@ -96,5 +95,6 @@ int posix_memalign(void** result, std::size_t alignment, std::size_t size) noexc
   *result = memory;
   return 0;
 }
+// NOLINTEND(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name)
 }
 #endif

@@ -27,8 +27,8 @@ class AllocationCounter {
   std::size_t largest() const;
 
  private:
-  std::size_t count_before_;
-  std::size_t bytes_before_;
+  std::size_t count_before_ = 0;
+  std::size_t bytes_before_ = 0;
 };
 
 /// How many allocations a call makes.

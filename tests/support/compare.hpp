@@ -219,6 +219,7 @@ testing::AssertionResult bit_equal(const Actual& actual, const Expected& expecte
     return testing::AssertionFailure() << a.size() << " numbers for " << e.size() << " expected";
   }
   for (std::size_t i = 0; i < a.size(); ++i) {
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): that equal numbers may differ in bits is the point.
     if (std::memcmp(&a[i], &e[i], sizeof(a[i])) == 0) continue;
     return testing::AssertionFailure() << "bits differ first at " << i << ": " << a[i] << " for " << e[i]
                                        << ", apart by " << distance(a[i], e[i]);
