@@ -1,0 +1,82 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/attention_plan.hpp>
+#include <eigenformer/core/context.hpp>
+#include <eigenformer/kernels/attention.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What attention writes.
+///   y: [B, S, H, d_v]    log_sum_exp: [B, H, S] if not null, for backward
+template <class T>
+struct AttentionOutputs {
+  HeadsView<T> y;
+  T* log_sum_exp = nullptr;
+};
+
+namespace detail {
+
+template <class T>
+void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionOutputs<T>& outputs, ScratchScope& scope,
+                   Context& context) {
+  const AttentionPlan plan(problem);
+  const Index rows = problem.query.batch() * problem.kv_heads * plan.tiles;
+  if (rows == 0) return;
+  const InstructionSet set = context.instruction_set();
+  const Index tile = kernels::attention_query_tile;
+  const Index dim = problem.value_dim;
+  const Index memory_size =
+      kernels::attention_padded(kernels::attention_forward_scratch<T>(problem.query.head_dim(), dim, set));
+  T* const memory = scope.take<T>(memory_size * context.threads());
+  const bool split = plan.splits > 1;
+  T* const parts = split ? scope.take<T>(rows * plan.splits * tile * (dim + 2)) : nullptr;
+  const auto result_of = [&](Index row) {
+    kernels::AttentionResult<T> result{outputs.y, outputs.log_sum_exp, nullptr, nullptr, nullptr};
+    if (!split) return result;
+    result.part_rows = parts + row * plan.splits * tile * (dim + 2);
+    result.part_maximum = result.part_rows + plan.splits * tile * dim;
+    result.part_sum = result.part_maximum + plan.splits * tile;
+    return result;
+  };
+  const auto task_of = [&](Index row, Index part) {
+    const Index query_tile = plan.tiles - 1 - row % plan.tiles;  // under a causal mask the last have most to do
+    const Index head = row / plan.tiles;
+    return plan.task(head / problem.kv_heads, head % problem.kv_heads, query_tile, part, problem.keys);
+  };
+  context.parallel_for_workers(rows * plan.splits, attention_operations(problem), [&](Index i, Index worker) {
+    const Index part = i % plan.splits;
+    const kernels::AttentionTask task = task_of(i / plan.splits, part);
+    kernels::AttentionResult<T> result = result_of(i / plan.splits);
+    if (split) {
+      result.part_rows += part * task.columns * dim;
+      result.part_maximum += part * task.columns;
+      result.part_sum += part * task.columns;
+    }
+    kernels::attention_forward<T>(problem, task, result, memory + worker * memory_size, set);
+  });
+  if (!split) return;
+  const double operations = 2.0 * static_cast<double>(rows * plan.splits * (std::min)(tile, plan.columns) * dim);
+  context.parallel_for(rows, operations, [&](Index row) {
+    kernels::attention_combine<T>(task_of(row, 0), result_of(row), plan.splits, dim, set);
+  });
+}
+
+}  // namespace detail
+
+/// y = softmax(mask(cap(softmax_scale q k^T))) v, row by row (Vaswani et al. 2017, equation 1), in that order: scale,
+/// softcap, mask, softmax. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
+/// skipped. A query that sees no key yields zeros and a log-sum-exp of -infinity. A score of NaN or +infinity makes its
+/// own row NaN and no other; keys and values that a row does not see leave no trace in it, NaN or not.
+///   throws ShapeError for shapes that do not fit, OptionError for a negative softcap, and what the mask throws
+template <class T, AttentionMask Mask>
+void attention(const AttentionInputs<T>& inputs, const AttentionOutputs<T>& outputs, const Mask& mask,
+               const AttentionOptions& options, Context& context) {
+  detail::check_attention(inputs, outputs.y.shape(), mask, options);
+  const ProfileScope profile(context, "attention");
+  ScratchScope scope(context.scratch());
+  const kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, mask, options, scope);
+  detail::run_attention(problem, outputs, scope, context);
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

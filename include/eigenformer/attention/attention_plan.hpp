@@ -1,0 +1,121 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/key_value.hpp>
+#include <eigenformer/attention/mask.hpp>
+#include <eigenformer/core/scratch.hpp>
+
+#include <cmath>
+#include <optional>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+struct AttentionOptions {
+  std::optional<double> softmax_scale;  ///< 1 / sqrt(d_k) if not given
+  double softcap = 0;                   ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
+};
+
+/// What attention reads. Query head h uses key/value head h / (heads / kv_heads).
+///   query: [B, S, H, d_k]    segments: together [B, T, Hkv, d_k] and [B, T, Hkv, d_v], read side by side
+template <class T>
+struct AttentionInputs {
+  ConstHeadsView<T> query;
+  std::span<const KeyValueSegment<T>> segments;
+};
+
+namespace detail {
+
+template <class T, AttentionMask Mask>
+void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mask& mask,
+                     const AttentionOptions& options) {
+  const ConstHeadsView<T>& query = inputs.query;
+  require_positive(query.heads(), "attention", "heads of query");
+  require_positive(query.head_dim(), "attention", "head_dim of query");
+  require_segments(inputs.segments, query.batch(), query.head_dim());
+  const ConstHeadsView<T>& values = inputs.segments.front().values;
+  require_positive(values.head_dim(), "attention", "head_dim of values");
+  require(values.heads() >= 1 && query.heads() % values.heads() == 0, "attention",
+          "expected heads divisible by kv_heads, got ", query.heads(), " heads and ", values.heads(), " kv_heads");
+  require_shape({query.batch(), query.length(), query.heads(), values.head_dim()}, y, "attention", "y");
+  require<OptionError>(options.softcap >= 0, "attention", "expected softcap of at least 0, got ", options.softcap);
+  mask.check({query.batch(), query.length(), key_count(inputs.segments)});
+}
+
+/// The problem as the kernels see it, with the live keys of every query in scratch memory.
+template <class T, AttentionMask Mask>
+kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const Mask& mask,
+                                               const AttentionOptions& options, ScratchScope& scope) {
+  const ConstHeadsView<T>& query = inputs.query;
+  const AttentionExtent extent{query.batch(), query.length(), key_count(inputs.segments)};
+  KeyRange* const live = scope.take<KeyRange>(extent.batch * extent.queries);
+  for (Index b = 0; b < extent.batch; ++b) {
+    for (Index s = 0; s < extent.queries; ++s) {
+      const KeyRange range = mask.live_keys(extent, b, s);
+      const bool lost = kernels::seeded_bug == 2 || (kernels::seeded_bug == 1 && s + 1 == extent.queries);
+      live[b * extent.queries + s] = {(std::max)(range.first, Index(0)),
+                                      (std::min)(range.last, extent.keys - (lost ? 1 : 0))};
+    }
+  }
+  const double root = std::sqrt(static_cast<double>(query.head_dim() + (kernels::seeded_bug == 4 ? 1 : 0)));
+  kernels::AttentionProblem<T> problem;
+  problem.query = query;
+  problem.segments = inputs.segments;
+  problem.live = live;
+  problem.kv_heads = inputs.segments.front().keys.heads();
+  problem.keys = extent.keys;
+  problem.value_dim = inputs.segments.front().values.head_dim();
+  problem.scale = static_cast<T>(options.softmax_scale.value_or(1 / root));
+  problem.softcap = static_cast<T>(options.softcap);
+  return problem;
+}
+
+/// Scores that the mask leaves alive, times the arithmetic of one: what a call costs.
+template <class T>
+double attention_operations(const kernels::AttentionProblem<T>& problem) {
+  double live = 0;
+  for (Index i = 0; i < problem.query.batch() * problem.query.length(); ++i) {
+    live += static_cast<double>((std::max)(problem.live[i].last - problem.live[i].first, Index(0)));
+  }
+  return 2 * live * static_cast<double>(problem.query.heads() * (problem.query.head_dim() + problem.value_dim + 8));
+}
+
+/// How a call is cut into tasks. It depends on the shapes alone, never on the number of threads, so that the results do
+/// not either.
+struct AttentionPlan {
+  Index heads = 1;   ///< query heads of a task: those that share a key/value head
+  Index tiles = 0;   ///< tasks along the queries
+  Index splits = 1;  ///< tasks along the keys
+  Index split_keys = 0;
+  Index columns = 0;
+
+  template <class T>
+  explicit AttentionPlan(const kernels::AttentionProblem<T>& problem) {
+    constexpr Index enough_tasks = 16;
+    constexpr Index split_length = 512;
+    heads = problem.group();
+    columns = problem.query.length() * heads;
+    tiles = (columns + kernels::attention_query_tile - 1) / kernels::attention_query_tile;
+    const Index tasks = problem.query.batch() * problem.kv_heads * tiles;
+    split_keys = (std::max)(problem.keys, Index(1));
+    if (tasks >= enough_tasks || problem.keys <= split_length) return;
+    split_keys = split_length;
+    splits = (problem.keys + split_length - 1) / split_length;
+  }
+
+  /// Task `tile` of the queries of one batch and key/value head, over the keys of one split.
+  kernels::AttentionTask task(Index batch, Index kv_head, Index tile, Index split, Index keys) const {
+    kernels::AttentionTask result;
+    result.batch = batch;
+    result.first_head = kv_head * heads;
+    result.heads = heads;
+    result.kv_head = kv_head;
+    result.first_column = tile * kernels::attention_query_tile;
+    result.columns = (std::min)(kernels::attention_query_tile, columns - result.first_column);
+    result.keys = {split * split_keys, (std::min)(keys, (split + 1) * split_keys)};
+    return result;
+  }
+};
+
+}  // namespace detail
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

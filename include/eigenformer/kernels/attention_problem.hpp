@@ -1,0 +1,155 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/heads.hpp>
+
+#include <algorithm>
+#include <span>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// The keys first .. last - 1 of a sequence; none if last <= first.
+struct KeyRange {
+  Index first = 0;
+  Index last = 0;
+};
+
+/// Keys and values that lie together: a prefix, a cache, the current tokens. Attention reads several of them side by
+/// side.
+///   keys: [batch, length, kv_heads, d_k]    values: [batch, length, kv_heads, d_v]
+template <class T>
+struct KeyValueSegment {
+  ConstHeadsView<T> keys;
+  ConstHeadsView<T> values;
+};
+
+namespace kernels {
+
+// A build with -DEIGENFORMER_SEEDED_BUG=n has one of eight known mistakes in attention; the tests must fail for each.
+#if defined(EIGENFORMER_SEEDED_BUG)
+inline constexpr int seeded_bug = EIGENFORMER_SEEDED_BUG;
+#else
+inline constexpr int seeded_bug = 0;
+#endif
+
+/// One call of attention as the kernels see it; all shapes are checked before.
+template <class T>
+struct AttentionProblem {
+  ConstHeadsView<T> query;                       ///< [B, S, H, d_k]
+  std::span<const KeyValueSegment<T>> segments;  ///< together [B, T, Hkv, d_k] and [B, T, Hkv, d_v]
+  const KeyRange* live = nullptr;                ///< [B, S], within 0 .. T
+  Index kv_heads = 0;
+  Index keys = 0;       ///< T
+  Index value_dim = 0;  ///< d_v
+  T scale = 1;
+  T softcap = 0;  ///< 0 is none
+
+  Index group() const { return query.heads() / kv_heads; }
+  const KeyRange& live_keys(Index batch, Index position) const { return live[batch * query.length() + position]; }
+};
+
+/// What one task works on. Query heads that share a key/value head and follow each other are columns side by side, so
+/// that their keys and values are read once: column c is query c / heads of head first_head + c % heads.
+struct AttentionTask {
+  Index batch = 0;
+  Index first_head = 0;
+  Index heads = 1;
+  Index kv_head = 0;
+  Index first_column = 0;
+  Index columns = 0;
+  KeyRange keys;  ///< the part of the context that this task looks at
+
+  Index position(Index c) const { return (first_column + c) / heads; }
+  Index head(Index c) const { return first_head + (first_column + c) % heads; }
+};
+
+/// A run of at most one key tile of rows within one segment.
+template <class T>
+struct KeyTile {
+  const T* keys = nullptr;
+  const T* values = nullptr;
+  Index key_stride = 0;
+  Index value_stride = 0;
+  Index first = 0;  ///< position in the whole sequence
+  Index rows = 0;
+};
+
+/// Walks the key tiles of [range.first, range.last), which end where segments do.
+template <class T>
+class KeyTiles {
+ public:
+  KeyTiles(const AttentionProblem<T>& problem, const AttentionTask& task, KeyRange range)
+      : problem_(problem), task_(task), position_(range.first), last_(range.last) {}
+
+  bool next(KeyTile<T>& tile, Index most_rows) {
+    if (position_ >= last_) return false;
+    while (position_ >= begin_ + problem_.segments[segment_].keys.length()) {
+      begin_ += problem_.segments[segment_].keys.length();
+      ++segment_;
+    }
+    const KeyValueSegment<T>& segment = problem_.segments[segment_];
+    const Index inside = position_ - begin_;
+    tile.keys = segment.keys.at(task_.batch, inside, task_.kv_head);
+    tile.values = segment.values.at(task_.batch, inside, task_.kv_head);
+    tile.key_stride = segment.keys.length_stride();
+    tile.value_stride = segment.values.length_stride();
+    tile.first = position_;
+    // Tiles begin at multiples of their size, so that where they lie does not depend on where the range begins.
+    const Index to_boundary = most_rows - inside % most_rows;
+    tile.rows = (std::min)({to_boundary, segment.keys.length() - inside, last_ - position_});
+    position_ += tile.rows;
+    return true;
+  }
+
+ private:
+  const AttentionProblem<T>& problem_;
+  const AttentionTask& task_;
+  Index position_;
+  Index last_;
+  std::size_t segment_ = 0;
+  Index begin_ = 0;
+};
+
+/// Where a task leaves its result. Of a context worked on in several parts, each part leaves its unnormalised rows with
+/// the largest score and the sum of weights; `combine` puts them together.
+template <class T>
+struct AttentionResult {
+  HeadsView<T> y;            ///< [B, S, H, d_v]
+  T* log_sum_exp = nullptr;  ///< [B, H, S] or null
+  T* part_rows = nullptr;    ///< [columns, d_v] of this task if it is one part of several, else null
+  T* part_maximum = nullptr;
+  T* part_sum = nullptr;
+
+  T* log_sum_exp_at(Index batch, Index head, Index position) const {
+    return log_sum_exp == nullptr ? nullptr : log_sum_exp + (batch * y.heads() + head) * y.length() + position;
+  }
+};
+
+/// What backward is given beside the problem, and where it leaves dq.
+template <class T>
+struct AttentionGradient {
+  ConstHeadsView<T> y;   ///< [B, S, H, d_v]
+  ConstHeadsView<T> dy;  ///< [B, S, H, d_v]
+  const T* log_sum_exp;  ///< [B, H, S]
+  HeadsView<T> dquery;   ///< [B, S, H, d_k]
+};
+
+/// Where one task of backward leaves dk and dv, with room for one tile of keys more.
+template <class T>
+struct AttentionKeyGradient {
+  T* dkeys;    ///< [T + key tile, d_k padded]
+  T* dvalues;  ///< [T + key tile, d_v padded]
+};
+
+/// Sizes that do not depend on the instruction set: multiples of every register and tile.
+inline constexpr Index attention_query_tile = 96;
+inline constexpr Index attention_key_tile = 64;
+/// Columns up to which keys and values are streamed row by row instead of being tiled.
+inline constexpr Index attention_few_columns = 8;
+
+/// Elements rounded up to a multiple of two cache lines, which is also a multiple of every tile.
+constexpr Index attention_padded(Index count) { return (count + 31) / 32 * 32; }
+
+}  // namespace kernels
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+// Body for attention.hpp: the products and transpositions of attention on packed panels.
+
+namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
+
+using namespace simd::EIGENFORMER_TARGET;
+
+// Queries lie along the lanes. A panel is up to tile_vectors vectors wide and holds one row per key or per feature; a
+// product of tile_rows rows by one panel stays in registers.
+template <class T>
+inline constexpr Index lanes = Vec<T>::lanes;
+template <class T>
+inline constexpr Index panel_width = tile_columns<T>;
+static_assert(tile_vectors <= 3 && attention_query_tile % panel_width<float> == 0 &&
+              attention_query_tile % panel_width<double> == 0 && attention_key_tile % tile_rows == 0);
+
+inline Index round_up(Index count, Index multiple) { return (count + multiple - 1) / multiple * multiple; }
+
+/// How the left factor of a product lies: its depth contiguous (keys times queries) or its rows (values times weights).
+struct DepthContiguous {
+  static constexpr Index row(Index stride) { return stride; }
+  static constexpr Index step(Index) { return 1; }
+};
+struct RowsContiguous {
+  static constexpr Index row(Index) { return 1; }
+  static constexpr Index step(Index stride) { return stride; }
+};
+
+/// c = a b,  c += a b,  or c = c correction + a b with one correction per column.
+struct Overwrite {
+  template <class T>
+  EIGENFORMER_INLINE void operator()(T* c, Vec<T> sum, Index) const {
+    sum.store(c);
+  }
+};
+struct Accumulate {
+  template <class T>
+  EIGENFORMER_INLINE void operator()(T* c, Vec<T> sum, Index) const {
+    (Vec<T>::load(c) + sum).store(c);
+  }
+};
+template <class T>
+struct Rescale {
+  const T* correction;
+  EIGENFORMER_INLINE void operator()(T* c, Vec<T> sum, Index column) const {
+    fma(Vec<T>::load(c), Vec<T>::load(correction + column), sum).store(c);
+  }
+};
+
+template <class T>
+struct Factor {
+  const T* data;
+  Index stride;
+};
+
+/// c [rows, Vectors * lanes] from a [rows, depth] and b [depth, Vectors * lanes]; rows is a multiple of tile_rows.
+template <class T, int Vectors, class Left, class Store>
+void product(Index rows, Index depth, Factor<T> a, Factor<T> b, T* c, Index c_stride, Store store) {
+  for (Index row = 0; row < rows; row += tile_rows) {
+    Tile<T, tile_rows, Vectors> tile;
+    tile.zero();
+    tile.add_product(a.data + row * Left::row(a.stride), Left::row(a.stride), Left::step(a.stride), b.data, b.stride,
+                     depth);
+#pragma GCC unroll 8
+    for (int r = 0; r < tile_rows; ++r) {
+#pragma GCC unroll 3
+      for (int v = 0; v < Vectors; ++v) store(c + (row + r) * c_stride + v * lanes<T>, tile.sum[r][v], v * lanes<T>);
+    }
+  }
+}
+
+template <class T, class Left, class Store>
+void product(int vectors, Index rows, Index depth, Factor<T> a, Factor<T> b, T* c, Index c_stride, Store store) {
+  switch (vectors) {
+    case 1: return product<T, 1, Left>(rows, depth, a, b, c, c_stride, store);
+    case 2: return product<T, 2, Left>(rows, depth, a, b, c, c_stride, store);
+    default: return product<T, 3, Left>(rows, depth, a, b, c, c_stride, store);
+  }
+}
+
+/// c [rows, columns] (+)= a b with plain row-major b and c, whose columns are padded to whole vectors, in panels of
+/// about equal width.
+template <class T, class Left, class Store>
+void product_rows(Index rows, Index columns, Index depth, Factor<T> a, Factor<T> b, T* c, Index c_stride, Store store) {
+  const Index vectors = round_up(columns, lanes<T>) / lanes<T>;
+  const Index panels = round_up(vectors, tile_vectors) / tile_vectors;
+  Index first = 0;
+  for (Index panel = 0; panel < panels; ++panel) {
+    const Index width = (vectors - first + panels - panel - 1) / (panels - panel);
+    product<T, Left>(static_cast<int>(width), rows, depth, a, {b.data + first * lanes<T>, b.stride},
+                     c + first * lanes<T>, c_stride, store);
+    first += width;
+  }
+}
+
+/// panel[e][i] = factor rows[i][e] for one vector of columns.
+template <class T>
+void transpose_in(const T* const* rows, Index dim, T factor, T* panel, Index stride) {
+  constexpr int count = Vec<T>::lanes;
+  const Vec<T> factors = Vec<T>::broadcast(factor);
+  for (Index e = 0; e < dim; e += count) {
+    Vec<T> block[count];
+    const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+#pragma GCC unroll 16
+    for (int i = 0; i < count; ++i) block[i] = Vec<T>::load(rows[i] + e, inside);
+    transpose(block);
+#pragma GCC unroll 16
+    for (int i = 0; i < count; ++i) {
+      if (e + i < dim) (block[i] * factors).store(panel + (e + i) * stride);
+    }
+  }
+}
+
+/// rows[i][e] = factors[i] panel[e][i] for the first `live` columns of one vector; the panel is readable up to a whole
+/// number of vectors of rows.
+template <class T>
+void transpose_out(const T* panel, Index stride, Index dim, Vec<T> factors, T* const* rows, Index live) {
+  constexpr int count = Vec<T>::lanes;
+  for (Index e = 0; e < dim; e += count) {
+    Vec<T> block[count];
+#pragma GCC unroll 16
+    for (int i = 0; i < count; ++i) block[i] = Vec<T>::load(panel + (e + i) * stride) * factors;
+    transpose(block);
+    const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+#pragma GCC unroll 16
+    for (int i = 0; i < count; ++i) {
+      if (i < live) block[i].store(rows[i] + e, inside);
+    }
+  }
+}
+
+/// Copies rows into contiguous scratch, because a stride of a power of two puts all rows into the same few cache sets.
+template <class T>
+void copy_rows(const T* from, Index from_stride, Index rows, Index dim, T* to, Index to_stride) {
+  const Index whole = dim / lanes<T> * lanes<T>;
+  const Mask<T> rest = first_lanes<T>(dim - whole);
+  for (Index r = 0; r < rows; ++r) {
+    const T* const source = from + r * from_stride;
+    T* const target = to + r * to_stride;
+    for (Index e = 0; e < whole; e += lanes<T>) Vec<T>::load(source + e).store(target + e);
+    if (whole < dim) Vec<T>::load(source + whole, rest).store(target + whole, rest);
+  }
+}
+
+/// Whether all of it is finite, judged by the exponent bits so that -ffast-math has no say.
+template <class T>
+bool all_finite(const T* x, Index stride, Index rows, Index dim) {
+  using Word = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Index step = 32 / sizeof(T);
+  typedef Word Words __attribute__((vector_size(32)));
+  const Words exponent = Words{} + (sizeof(T) == 4 ? Word(0x7F800000U) : static_cast<Word>(0x7FF0000000000000U));
+  Words found = {};
+  for (Index r = 0; r < rows; ++r) {
+    const T* const row = x + r * stride;
+    Words words;
+    Index e = 0;
+    for (; e + step <= dim; e += step) {
+      std::memcpy(&words, row + e, sizeof(words));
+      found |= (Words)((words & exponent) == exponent);
+    }
+    words = Words{};
+    if (e < dim) std::memcpy(&words, row + e, static_cast<std::size_t>(dim - e) * sizeof(T));
+    found |= (Words)((words & exponent) == exponent);
+  }
+  Word any = 0;
+  for (Index i = 0; i < step; ++i) any |= found[i];
+  return any == 0;
+}
+
+/// tanh by its continued fraction (Lambert 1768), x / (1 + x^2 / (3 + x^2 / (5 + ...))), where |x| < 1, elsewhere by
+/// 1 - 2 / (exp(2 |x|) + 1), which cancels for small x.
+template <class T>
+EIGENFORMER_INLINE Vec<T> hyperbolic_tangent(Vec<T> x) {
+  using V = Vec<T>;
+  constexpr int levels = sizeof(T) == 4 ? 7 : 11;  // truncated below 1e-11 and 1e-20 at |x| = 1
+  const V square = x * x;
+  V numerator_before = V::zero();
+  V numerator = x;
+  V denominator_before = V::broadcast(T(1));
+  V denominator = V::broadcast(T(1));
+#pragma GCC unroll 11
+  for (int i = 1; i < levels; ++i) {
+    const V odd = V::broadcast(static_cast<T>(2 * i + 1));
+    const V n = fma(odd, numerator, square * numerator_before);
+    const V d = fma(odd, denominator, square * denominator_before);
+    numerator_before = numerator;
+    numerator = n;
+    denominator_before = denominator;
+    denominator = d;
+  }
+  const V one = V::broadcast(T(1));
+  const V magnitude = minimum(V::broadcast(T(40)), abs(x));
+  const V far = copysign(one - V::broadcast(T(2)) / (simd::EIGENFORMER_TARGET::exp(magnitude + magnitude) + one), x);
+  return select(magnitude < one, numerator / denominator, far);
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention
