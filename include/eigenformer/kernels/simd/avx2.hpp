@@ -214,6 +214,16 @@ EIGENFORMER_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
   return opaque(a * Vec<double>{_mm256_castsi256_pd(first)}) * Vec<double>{_mm256_castsi256_pd(second)};
 }
 
+EIGENFORMER_INLINE Vec<float> ldexp_normal(Vec<float> a, Vec<float> n) {
+  const __m256i one = _mm256_castps_si256(_mm256_set1_ps(1.0F));
+  return a * Vec<float>{_mm256_castsi256_ps(_mm256_add_epi32(one, _mm256_slli_epi32(_mm256_cvtps_epi32(n.value), 23)))};
+}
+EIGENFORMER_INLINE Vec<double> ldexp_normal(Vec<double> a, Vec<double> n) {
+  const __m256i whole = _mm256_castpd_si256(opaque(n + Vec<double>::broadcast(0x1.8p52)).value);
+  const __m256i one = _mm256_castpd_si256(_mm256_set1_pd(1.0));
+  return a * Vec<double>{_mm256_castsi256_pd(_mm256_add_epi64(one, _mm256_slli_epi64(whole, 52)))};
+}
+
 EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {_mm256_permute_ps(a.value, 0xB1)}; }
 EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {_mm256_permute_pd(a.value, 0x5)}; }
 

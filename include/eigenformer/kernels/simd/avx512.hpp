@@ -209,6 +209,11 @@ EIGENFORMER_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
   return {_mm512_maskz_scalef_pd(0xFF, a.value, n.value)};
 }
 
+template <class T>
+EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
+  return ldexp(a, n);
+}
+
 EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {_mm512_maskz_permute_ps(0xFFFF, a.value, 0xB1)}; }
 EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {_mm512_maskz_permute_pd(0xFF, a.value, 0x55)}; }
 

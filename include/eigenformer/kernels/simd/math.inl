@@ -6,27 +6,26 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET {
 // exp(x) = 2^n exp(r) with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln 2 / 2. ln 2 is the sum of two parts, the
 // first with so few bits that n times it is exact. exp(r) = 1 + r + r^2 q(r), where q minimises the largest relative
 // error of the whole (fitted by us: Remez exchange in 60 digits; 3.1e-9 in float, 3.6e-18 in double).
-// Largest error 1 ulp in float, 1 ulp in double, denormal results included. Above the range the result is infinite,
-// below it 0, and NaN stays NaN; the clamps only keep n where ldexp takes it.
 
-EIGENFORMER_INLINE Vec<float> exp(Vec<float> x) {
+/// e^x = 2^power (1 + fraction), with fraction in about [-0.3, 0.42].
+template <class T>
+struct Exponential {
+  Vec<T> fraction;
+  Vec<T> power;
+};
+
+/// e^r - 1 for |r| a little over ln 2 / 2.
+EIGENFORMER_INLINE Vec<float> exp_fraction(Vec<float> r) {
   using V = Vec<float>;
-  x = maximum(V::broadcast(-104.0F), minimum(V::broadcast(89.0F), x));
-  const V n = round(x * V::broadcast(0x1.715476p+0F));
-  const V r = fnma(n, V::broadcast(0x1.7f7d1cp-20F), fnma(n, V::broadcast(0x1.62e4p-1F), x));
   V q = V::broadcast(0x1.6a2434p-10F);
   q = fma(q, r, V::broadcast(0x1.1239e2p-7F));
   q = fma(q, r, V::broadcast(0x1.5558f2p-5F));
   q = fma(q, r, V::broadcast(0x1.555492p-3F));
   q = fma(q, r, V::broadcast(0x1.fffffcp-2F));
-  return ldexp(opaque(fma(q, r * r, r)) + V::broadcast(1.0F), n);
+  return opaque(fma(q, r * r, r));
 }
-
-EIGENFORMER_INLINE Vec<double> exp(Vec<double> x) {
+EIGENFORMER_INLINE Vec<double> exp_fraction(Vec<double> r) {
   using V = Vec<double>;
-  x = maximum(V::broadcast(-746.0), minimum(V::broadcast(710.0), x));
-  const V n = round(x * V::broadcast(0x1.71547652b82fep+0));
-  const V r = fnma(n, V::broadcast(-0x1.8432a1b0e2634p-43), fnma(n, V::broadcast(0x1.62e42fefa4p-1), x));
   V q = V::broadcast(0x1.ad7f6f0799ee2p-26);
   q = fma(q, r, V::broadcast(0x1.28ad72cc30daap-22));
   q = fma(q, r, V::broadcast(0x1.71df2552390c2p-19));
@@ -37,7 +36,82 @@ EIGENFORMER_INLINE Vec<double> exp(Vec<double> x) {
   q = fma(q, r, V::broadcast(0x1.555555555087cp-5));
   q = fma(q, r, V::broadcast(0x1.55555555554fap-3));
   q = fma(q, r, V::broadcast(0x1.000000000000ap-1));
-  return ldexp(opaque(fma(q, r * r, r)) + V::broadcast(1.0), n);
+  return opaque(fma(q, r * r, r));
+}
+
+/// x - n ln 2.
+EIGENFORMER_INLINE Vec<float> exp_remainder(Vec<float> x, Vec<float> n) {
+  using V = Vec<float>;
+  return fnma(n, V::broadcast(0x1.7f7d1cp-20F), fnma(n, V::broadcast(0x1.62e4p-1F), x));
+}
+EIGENFORMER_INLINE Vec<double> exp_remainder(Vec<double> x, Vec<double> n) {
+  using V = Vec<double>;
+  return fnma(n, V::broadcast(-0x1.8432a1b0e2634p-43), fnma(n, V::broadcast(0x1.62e42fefa4p-1), x));
+}
+
+/// The parts of e^x, x in the range where ldexp takes its power: about 180 either way in float, 1400 in double.
+template <class T>
+EIGENFORMER_INLINE Exponential<T> exp_parts(Vec<T> x) {
+  const Vec<T> n = round(x * Vec<T>::broadcast(T(1.442695040888963407)));
+  return {exp_fraction(exp_remainder(x, n)), n};
+}
+/// The parts of e^(x + low), where low, below 1/32, holds the digits that x has no room for.
+template <class T>
+EIGENFORMER_INLINE Exponential<T> exp_parts(Vec<T> x, Vec<T> low) {
+  const Vec<T> n = round(x * Vec<T>::broadcast(T(1.442695040888963407)));
+  return {exp_fraction(exp_remainder(x, n) + low), n};
+}
+
+/// Largest error 1 ulp in float, 1 ulp in double, denormal results included. Above the range the result is infinite,
+/// below it 0, and NaN stays NaN; the clamps only keep n where ldexp takes it.
+template <class T>
+EIGENFORMER_INLINE Vec<T> exp(Vec<T> x) {
+  constexpr T smallest = sizeof(T) == 4 ? T(-104) : T(-746);
+  constexpr T largest = sizeof(T) == 4 ? T(89) : T(710);
+  const Exponential<T> e = exp_parts(maximum(Vec<T>::broadcast(smallest), minimum(Vec<T>::broadcast(largest), x)));
+  return ldexp(e.fraction + Vec<T>::broadcast(T(1)), e.power);
+}
+
+/// tanh(x) = -m / (2 + m) with m = e^(-2|x|) - 1 = 2^n f + (2^n - 1), which does not cancel near 0. Largest error 3
+/// ulp.
+template <class T>
+EIGENFORMER_INLINE Vec<T> tanh(Vec<T> x) {
+  constexpr T saturated = sizeof(T) == 4 ? T(20) : T(40);
+  const Vec<T> one = Vec<T>::broadcast(T(1));
+  const Vec<T> a = minimum(Vec<T>::broadcast(saturated), abs(x));
+  const Exponential<T> e = exp_parts(Vec<T>::broadcast(T(-2)) * a);
+  const Vec<T> scale = ldexp_normal(one, e.power);
+  const Vec<T> m = opaque(fma(e.fraction, scale, opaque(scale - one)));
+  return copysign(m / (Vec<T>::broadcast(T(2)) + m), x);
+}
+
+/// a b - rounded, where rounded = a b as a vector holds it: the digits that were lost. |a|, |b| below 2^60.
+template <class T>
+EIGENFORMER_INLINE Vec<T> product_error(Vec<T> a, Vec<T> b, Vec<T> rounded) {
+  if constexpr (std::is_same_v<Vec<T>, simd::portable::Vec<T>>) {
+    // No fused multiplication: each factor is cut into halves whose products are exact (Dekker 1971).
+    const Vec<T> cut = Vec<T>::broadcast(sizeof(T) == 4 ? T(0x1p12 + 1) : T(0x1p27 + 1));
+    const Vec<T> a_cut = opaque(a * cut);
+    const Vec<T> b_cut = opaque(b * cut);
+    const Vec<T> a_high = opaque(a_cut - opaque(a_cut - a));
+    const Vec<T> b_high = opaque(b_cut - opaque(b_cut - b));
+    const Vec<T> a_low = opaque(a - a_high);
+    const Vec<T> b_low = opaque(b - b_high);
+    const Vec<T> crossed = opaque(opaque(a_high * b_high) - rounded) + opaque(a_high * b_low);
+    return opaque(opaque(crossed) + opaque(a_low * b_high)) + a_low * b_low;
+  } else {
+    return fma(a, b, -rounded);
+  }
+}
+
+/// c_0 + c_1 x + c_2 x^2 + ...
+template <class T>
+EIGENFORMER_INLINE Vec<T> polynomial(Vec<T>, T last) {
+  return Vec<T>::broadcast(last);
+}
+template <class T, class... More>
+EIGENFORMER_INLINE Vec<T> polynomial(Vec<T> x, T first, More... more) {
+  return fma(polynomial(x, more...), x, Vec<T>::broadcast(first));
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET

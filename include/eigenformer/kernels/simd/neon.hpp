@@ -200,6 +200,15 @@ EIGENFORMER_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
   return opaque(a * Vec<double>{vreinterpretq_f64_s64(first)}) * Vec<double>{vreinterpretq_f64_s64(second)};
 }
 
+EIGENFORMER_INLINE Vec<float> ldexp_normal(Vec<float> a, Vec<float> n) {
+  const int32x4_t one = vreinterpretq_s32_f32(vdupq_n_f32(1));
+  return a * Vec<float>{vreinterpretq_f32_s32(vaddq_s32(one, vshlq_n_s32(vcvtq_s32_f32(n.value), 23)))};
+}
+EIGENFORMER_INLINE Vec<double> ldexp_normal(Vec<double> a, Vec<double> n) {
+  const int64x2_t one = vreinterpretq_s64_f64(vdupq_n_f64(1));
+  return a * Vec<double>{vreinterpretq_f64_s64(vaddq_s64(one, vshlq_n_s64(vcvtq_s64_f64(n.value), 52)))};
+}
+
 EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {vrev64q_f32(a.value)}; }
 EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {vextq_f64(a.value, a.value, 1)}; }
 

@@ -15,9 +15,11 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   minimum(a, b) = a < b ? a : b, and maximum likewise, so a NaN in a gives b and a NaN in b stays;
 //   fma(a, b, c) = a b + c, rounded once where the machine can (here twice); fnma(a, b, c) = c - a b;
 //   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
+//   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
 //   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left.
 
-inline constexpr int registers = 16;  ///< vector registers that a kernel may count on
+/// Vector registers that a kernel may count on. SSE2 has 16, but a multiplication apart from its addition occupies some.
+inline constexpr int registers = 12;
 
 template <class T>
 struct Mask {
@@ -211,6 +213,16 @@ EIGENFORMER_INLINE Vec<T> ldexp(Vec<T> a, Vec<T> n) {
   const Vec<T> low = from_bits<T>((typename Mask<T>::Native)(first + (UnsignedNative)one));
   const Vec<T> high = from_bits<T>((typename Mask<T>::Native)(second + (UnsignedNative)one));
   return opaque(a * low) * high;
+}
+
+template <class T>
+EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
+  constexpr int mantissa = std::numeric_limits<T>::digits - 1;
+  const Vec<T> shifted = opaque(n + Vec<T>::broadcast(T(1.5) / std::numeric_limits<T>::epsilon()));
+  using Unsigned = std::make_unsigned_t<typename Mask<T>::Bits>;
+  typedef Unsigned UnsignedNative __attribute__((vector_size(16)));
+  const auto power = ((UnsignedNative)bits(shifted) << mantissa) + (UnsignedNative)bits(Vec<T>::broadcast(T(1)));
+  return a * from_bits<T>((typename Mask<T>::Native)power);
 }
 
 /// Lane 2i and lane 2i + 1 change places.

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// Body for activation.hpp: `evaluate(Relu(), x)` and its like, the value and the derivative of an activation at each
+// lane. Whoever needs only one of the two pays for that one, as the other is dropped when the call is inlined.
+//
+// With a = |x| the curves that resemble ReLU are max(x, 0) - w(a) with the same tail w on both sides: a s(-a) for SiLU,
+// a Phi(-a) for GELU. Nothing cancels in that form, neither near 0 nor far out on the negative side, where x Phi(x)
+// computed by 1 + erf would have no digit left.
+
+namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET {
+
+template <class T>
+struct Curve {
+  Vec<T> value;
+  Vec<T> derivative;
+};
+
+/// e^-z for z >= 0 and what sigmoids are made of. `lifted` is 2^lift e^-z, a normal number where e^-z is not.
+template <class T>
+struct Decay {
+  Vec<T> lifted;
+  Vec<T> plain;
+  Vec<T> one_more;  ///< 1 + e^-z
+};
+template <class T>
+EIGENFORMER_INLINE Decay<T> decay(Exponential<T> e) {
+  using Limits = ActivationLimits<T>;
+  const Vec<T> one = Vec<T>::broadcast(T(1));
+  const Vec<T> lifted = ldexp_normal(e.fraction + one, e.power + Vec<T>::broadcast(Limits::lift));
+  const Vec<T> lowered = Vec<T>::broadcast(Limits::lowered);
+  return {lifted, lifted * lowered, fma(lifted, lowered, one)};
+}
+
+/// |x|, cut at `largest`; NaN stays.
+template <class T>
+EIGENFORMER_INLINE Vec<T> magnitude(Vec<T> x, T largest) {
+  return minimum(Vec<T>::broadcast(largest), abs(x));
+}
+template <class T>
+EIGENFORMER_INLINE Vec<T> positive_part(Vec<T> x) {
+  return maximum(Vec<T>::zero(), x);
+}
+
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(Identity, Vec<T> x) {
+  return {x, Vec<T>::broadcast(T(1))};
+}
+
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(Relu, Vec<T> x) {
+  const Vec<T> zero = Vec<T>::zero();
+  return {positive_part(x), select(zero < x, Vec<T>::broadcast(T(1)), zero)};
+}
+
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(SquaredRelu, Vec<T> x) {
+  const Vec<T> p = positive_part(x);
+  return {p * p, p + p};
+}
+
+/// On the negative side the numerator is e^x, on the positive side 1.  s' = e^-a / (1 + e^-a)^2
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(Sigmoid, Vec<T> x) {
+  using Limits = ActivationLimits<T>;
+  const Decay<T> e = decay(exp_parts(-magnitude(x, Limits::sigmoid)));
+  const Vec<T> numerator = select(x < Vec<T>::zero(), e.lifted, Vec<T>::broadcast(Limits::lifted));
+  const Vec<T> inverse = Vec<T>::broadcast(T(1)) / e.one_more;
+  return {opaque(numerator / e.one_more) * Vec<T>::broadcast(Limits::lowered), (e.plain * inverse) * inverse};
+}
+
+/// tanh' = 4 e^-2a / (1 + e^-2a)^2
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(Tanh, Vec<T> x) {
+  const Vec<T> twice = Vec<T>::broadcast(T(2)) * magnitude(x, ActivationLimits<T>::tanh);
+  const Decay<T> e = decay(exp_parts(-twice));
+  const Vec<T> inverse = Vec<T>::broadcast(T(2)) / e.one_more;
+  return {tanh(x), (e.plain * inverse) * inverse};
+}
+
+/// With s = 1 / (1 + e^-z) at the positive side, t = 1 - s, and z' = dz/da, the curve x s(sign(x) z(a)) has the slope
+///   x >= 0: s (1 + a t z'),   x < 0: t (1 - a s z').
+template <class T>
+EIGENFORMER_INLINE Vec<T> gated_slope(Vec<T> x, Vec<T> a, Vec<T> slope, Decay<T> e) {
+  const Vec<T> one = Vec<T>::broadcast(T(1));
+  const Vec<T> s = one / e.one_more;
+  const Vec<T> t = e.plain * s;
+  const Vec<T> steep = a * slope;
+  return select(x < Vec<T>::zero(), t * fnma(steep, s, one), s * fma(steep, t, one));
+}
+
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(Silu, Vec<T> x) {
+  using Limits = ActivationLimits<T>;
+  const Vec<T> a = magnitude(x, Limits::sigmoid);
+  const Decay<T> e = decay(exp_parts(-a));
+  const Vec<T> tail = opaque((a * e.lifted) / e.one_more);
+  return {fnma(tail, Vec<T>::broadcast(Limits::lowered), positive_part(x)),
+          gated_slope(x, a, Vec<T>::broadcast(T(1)), e)};
+}
+
+/// x s(z) with z = 2 sqrt(2 / pi) (a + 0.044715 a^3) = a (c_0 + c_1 a^2). The tail e^-z has as many wrong digits as z
+/// has before the point, so z is computed in two parts: each product and sum with the part that rounding cut off.
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(GeluTanh, Vec<T> x) {
+  using Limits = ActivationLimits<T>;
+  using Constants = GeluTanhConstants<T>;
+  const Vec<T> linear = Vec<T>::broadcast(Constants::linear);
+  const Vec<T> cubic = Vec<T>::broadcast(Constants::cubic);
+  const Vec<T> a = magnitude(x, Limits::gelu_tanh);
+  const Vec<T> square = opaque(a * a);
+  const Vec<T> term = opaque(cubic * square);
+  const Vec<T> sum = opaque(term + linear);
+  const Vec<T> linear_in_sum = opaque(sum - term);  // Knuth's exact sum: what of each summand the sum holds
+  const Vec<T> sum_error = opaque(linear - linear_in_sum) + (term - opaque(sum - linear_in_sum));
+  const Vec<T> constant_error =
+      fma(Vec<T>::broadcast(Constants::cubic_low), square, Vec<T>::broadcast(Constants::linear_low));
+  const Vec<T> product_errors = fma(cubic, product_error(a, a, square), product_error(cubic, square, term));
+  const Vec<T> z = opaque(a * sum);
+  const Vec<T> low = fma(a, sum_error + (constant_error + product_errors), product_error(a, sum, z));
+  const Decay<T> e = decay(exp_parts(-z, -low));
+  const Vec<T> tail = opaque((a * e.lifted) / e.one_more);
+  return {fnma(tail, Vec<T>::broadcast(Limits::lowered), positive_part(x)),
+          gated_slope(x, a, fma(Vec<T>::broadcast(T(3)) * cubic, square, linear), e)};
+}
+
+/// The normal distribution's tail over its density, Phi(-a) e^(a^2 / 2) = P / (sqrt(2 pi) a P + Q): its asymptote for
+/// large a is built in, so that roundings of P cancel and those of Q fade. P and Q have positive coefficients alone.
+/// Fitted by us over the range of ActivationLimits::gelu (rational Remez exchange in 60 digits): largest relative
+/// error 6.9e-10 in float, 4.0e-18 in double.
+template <class T>
+struct NormalTail {
+  Vec<T> p;
+  Vec<T> ap;
+  Vec<T> denominator;
+};
+EIGENFORMER_INLINE NormalTail<float> normal_tail(Vec<float> a) {
+  const Vec<float> p =
+      polynomial(a, 1.0F, 0x1.1636eep+0F, 0x1.225a02p-1F, 0x1.5ede2ap-3F, 0x1.eb0e46p-6F, 0x1.48e578p-9F);
+  const Vec<float> q = polynomial(a, 2.0F, 0x1.433fc8p+0F, 0x1.ab8c4cp-2F, 0x1.33997cp-4F, 0x1.9c3feap-8F);
+  const Vec<float> ap = a * p;
+  return {p, ap, fma(Vec<float>::broadcast(0x1.40d932p+1F), ap, q)};
+}
+EIGENFORMER_INLINE NormalTail<double> normal_tail(Vec<double> a) {
+  const Vec<double> p =
+      polynomial(a, 1.0, 0x1.b1b752b0aa9fap+0, 0x1.6b6ea4782240ap+0, 0x1.860249a8fe126p-1, 0x1.2642387081346p-2,
+                 0x1.44e6e7c3c3a1ap-4, 0x1.099a3dd3c4cd4p-6, 0x1.3e08dbe83e3afp-9, 0x1.0c206652bb4e9p-12,
+                 0x1.21c962c6a643bp-16, 0x1.3552a5dac928bp-21);
+  const Vec<double> q = polynomial(a, 2.0, 0x1.3d204a4fe9e21p+1, 0x1.91c26a35ee2f0p+0, 0x1.4a6a0bb1dd6e6p-1,
+                                   0x1.7f2dc5473949ap-3, 0x1.42800cc5c144cp-5, 0x1.88ec208d1ca61p-8,
+                                   0x1.4e884dec9af29p-11, 0x1.6b3197c8bcb0fp-15, 0x1.83adbec8f4483p-20);
+  const Vec<double> ap = a * p;
+  return {p, ap, fma(Vec<double>::broadcast(0x1.40d931ff62706p+1), ap, q)};
+}
+
+/// x Phi(x) = max(x, 0) - a Phi(-a). The square is taken in two parts, as its rounding would cost the tail a^2 / 4 ulp.
+/// Slope: Phi(-a) - a density(a) for x < 0, and one minus that for x >= 0; density(a) = e^(-a^2 / 2) / sqrt(2 pi).
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(Gelu, Vec<T> x) {
+  using Limits = ActivationLimits<T>;
+  const Vec<T> minus_half = Vec<T>::broadcast(T(-0.5));
+  const Vec<T> a = magnitude(x, Limits::gelu);
+  const Vec<T> square = opaque(a * a);
+  const Decay<T> e = decay(exp_parts(minus_half * square, minus_half * product_error(a, a, square)));
+  const NormalTail<T> r = normal_tail(a);
+  const Vec<T> tail = opaque((e.lifted * r.ap) / r.denominator);
+  const Vec<T> density = Vec<T>::broadcast(T(0.39894228040143267794));
+  const Vec<T> slope = e.plain * (r.p / r.denominator - a * density);
+  return {fnma(tail, Vec<T>::broadcast(Limits::lowered), positive_part(x)),
+          select(x < Vec<T>::zero(), slope, Vec<T>::broadcast(T(1)) - slope)};
+}
+
+/// x c with c = min(max(x + 3, 0), 6) / 6; x is cut at -3, where c is zero, so that -infinity gives 0 too.
+template <class T>
+EIGENFORMER_INLINE Curve<T> evaluate(HardSwish, Vec<T> x) {
+  const Vec<T> zero = Vec<T>::zero();
+  const Vec<T> one = Vec<T>::broadcast(T(1));
+  const Vec<T> three = Vec<T>::broadcast(T(3));
+  const Vec<T> sixth = Vec<T>::broadcast(T(1) / T(6));
+  const Vec<T> gate = minimum(Vec<T>::broadcast(T(6)), maximum(zero, x + three)) * sixth;
+  const Vec<T> between = fma(x, sixth + sixth, Vec<T>::broadcast(T(0.5)));
+  return {maximum(-three, x) * gate, select(x <= -three, zero, select(x >= three, one, between))};
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET
