@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/io/element_conversion.hpp>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace {
+
+using namespace eigenformer;
+
+static_assert(detail::convertible<float, float> && detail::convertible<Eigen::half, double>);
+static_assert(detail::convertible<double, float> && detail::convertible<std::int64_t, std::uint8_t>);
+static_assert(!detail::convertible<std::uint8_t, float> && !detail::convertible<float, std::int32_t>);  // L18
+static_assert(!detail::convertible<std::uint8_t, bool> && !detail::convertible<bool, std::uint8_t>);
+static_assert(!detail::convertible<float, Eigen::bfloat16> && !detail::convertible<Eigen::half, Eigen::bfloat16>);
+
+template <class T, class Stored>
+std::optional<T> converted(Stored stored, Narrowing narrowing = Narrowing::exact) {
+  std::array<std::byte, sizeof(Stored)> bytes;
+  std::memcpy(bytes.data(), static_cast<const void*>(&stored), sizeof stored);
+  T value{};
+  if (!detail::convert<Stored>(bytes.data(), value, narrowing)) return std::nullopt;
+  return value;
+}
+
+TEST(ElementConversion, widens_every_half_exactly) {
+  int finite = 0;
+  for (unsigned bits = 0; bits < 65536; ++bits) {
+    const auto half = Eigen::numext::bit_cast<Eigen::half>(static_cast<std::uint16_t>(bits));
+    const int exponent = static_cast<int>(bits >> 10U & 31U);
+    const double fraction = bits & 1023U;
+    const double sign = bits >= 32768 ? -1 : 1;
+    EXPECT_EQ(detail::is_finite(half), exponent != 31);
+    if (exponent == 31) continue;
+    const double expected =
+        sign * (exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25));
+    ASSERT_EQ(converted<float>(half), static_cast<float>(expected)) << bits;
+    ASSERT_EQ(converted<double>(half), expected) << bits;
+    ++finite;
+  }
+  EXPECT_EQ(finite, 63488);
+}
+
+TEST(ElementConversion, widens_every_bfloat16_exactly) {
+  int finite = 0;
+  for (unsigned bits = 0; bits < 65536; ++bits) {
+    const auto narrow = Eigen::numext::bit_cast<Eigen::bfloat16>(static_cast<std::uint16_t>(bits));
+    const auto expected = std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+    const bool is_finite = (bits & 0x7f80U) != 0x7f80U;
+    EXPECT_EQ(detail::is_finite(narrow), is_finite);
+    if (!is_finite) continue;
+    ASSERT_EQ(converted<float>(narrow), expected) << bits;
+    ++finite;
+  }
+  EXPECT_EQ(finite, 65280);
+}
+
+TEST(ElementConversion, narrows_doubles_only_without_loss_or_on_request) {
+  for (const double fits :
+       {0.0, -0.0, 1.5, 0x1.fffffep127, 0x1p-149, -0x1p-126, std::numeric_limits<double>::infinity()}) {
+    EXPECT_EQ(converted<float>(fits), static_cast<float>(fits)) << fits;
+  }
+  for (const double lost : {0.1, 0x1p-150, 1e300, -1e-300, 16777217.0, 0x1.ffffffp127}) {
+    EXPECT_EQ(converted<float>(lost), std::nullopt) << lost;
+    EXPECT_EQ(converted<float>(lost, Narrowing::rounded), static_cast<float>(lost)) << lost;
+  }
+  EXPECT_TRUE(converted<float>(std::numeric_limits<double>::quiet_NaN()).has_value());
+}
+
+TEST(ElementConversion, keeps_integers_or_refuses_them) {
+  EXPECT_EQ(converted<std::int32_t>(std::int64_t{2147483647}), 2147483647);
+  EXPECT_EQ(converted<std::int32_t>(std::int64_t{2147483648}), std::nullopt);
+  EXPECT_EQ(converted<std::int32_t>(std::int64_t{2147483648}, Narrowing::rounded), std::nullopt);
+  EXPECT_EQ(converted<std::int32_t>(std::int64_t{-2147483648}), -2147483647 - 1);
+  EXPECT_EQ(converted<std::int32_t>(std::int64_t{-2147483649}), std::nullopt);
+  EXPECT_EQ(converted<std::uint64_t>(std::int8_t{-1}), std::nullopt);
+  EXPECT_EQ(converted<std::int64_t>(~std::uint64_t{0}), std::nullopt);
+  EXPECT_EQ(converted<std::int64_t>(std::uint8_t{255}), 255);
+}
+
+TEST(ElementConversion, truth_values_are_zero_and_one) {
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const auto stored = static_cast<std::byte>(byte);
+    bool value = false;
+    EXPECT_EQ((detail::convert<bool>(&stored, value, Narrowing::rounded)), byte <= 1);
+    EXPECT_EQ(value, byte != 0);
+  }
+}
+
+TEST(ElementConversion, sees_what_is_not_finite) {
+  EXPECT_FALSE(detail::is_finite(std::bit_cast<float>(0x7f800000U)));
+  EXPECT_FALSE(detail::is_finite(std::bit_cast<float>(0xff800001U)));
+  EXPECT_TRUE(detail::is_finite(std::bit_cast<float>(0x7f7fffffU)));
+  EXPECT_FALSE(detail::is_finite(std::bit_cast<double>(0x7ff0000000000000U)));
+  EXPECT_FALSE(detail::is_finite(std::bit_cast<double>(0xfff8000000000000U)));
+  EXPECT_TRUE(detail::is_finite(std::bit_cast<double>(0x7fefffffffffffffU)));
+  EXPECT_TRUE(detail::is_finite(5));
+}
+
+TEST(ElementConversion, dispatches_on_every_dtype) {
+  int known = 0;
+  for (std::size_t i = 0; i < dtype_table.size(); ++i) {
+    const auto dtype = static_cast<Dtype>(i);
+    const int got =
+        detail::with_stored_type(dtype, -1, [&]<class Stored>() { return dtype_of<Stored> == dtype ? 1 : 0; });
+    EXPECT_NE(got, 0);
+    known += got == 1 ? 1 : 0;
+  }
+  EXPECT_EQ(known, 13);
+}
+
+}  // namespace
