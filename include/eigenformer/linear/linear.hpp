@@ -1,0 +1,169 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/block.hpp>
+#include <eigenformer/core/random.hpp>
+#include <eigenformer/kernels/gemm.hpp>
+
+#include <cmath>
+#include <optional>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+struct LinearOptions {
+  Index in_features = 0;
+  Index out_features = 0;
+  bool bias = true;
+};
+
+/// y = x W^T + b, row by row.
+///   x: [N, in]    weight: [out, in]    bias: [out], or empty for none    y: [N, out]
+template <class T>
+void linear(ConstRowsView<T> x, ConstRowsView<T> weight, std::span<const T> bias, RowsView<T> y, Context& context) {
+  const kernels::AddBias<T> add_bias = {bias.empty() ? nullptr : bias.data()};
+  kernels::gemm<T>({.rows = x.rows(),
+                    .columns = weight.rows(),
+                    .depth = x.features(),
+                    .a = kernels::plain(x.data(), x.stride()),
+                    .b = kernels::transposed(weight.data(), weight.stride()),
+                    .c = y.data(),
+                    .c_stride = y.stride()},
+                   context, add_bias);
+}
+
+/// dx = dy W.   dy: [N, out]    weight: [out, in]    dx: [N, in]
+template <class T>
+void linear_backward_input(ConstRowsView<T> dy, ConstRowsView<T> weight, RowsView<T> dx, Context& context) {
+  kernels::gemm<T>({.rows = dy.rows(),
+                    .columns = weight.features(),
+                    .depth = dy.features(),
+                    .a = kernels::plain(dy.data(), dy.stride()),
+                    .b = kernels::plain(weight.data(), weight.stride()),
+                    .c = dx.data(),
+                    .c_stride = dx.stride()},
+                   context);
+}
+
+/// dW += dy^T x.   dy: [N, out]    x: [N, in]    dweight: [out, in]
+template <class T>
+void linear_backward_weight(ConstRowsView<T> dy, ConstRowsView<T> x, RowsView<T> dweight, Context& context) {
+  kernels::gemm<T>({.rows = dy.features(),
+                    .columns = x.features(),
+                    .depth = dy.rows(),
+                    .a = kernels::transposed(dy.data(), dy.stride()),
+                    .b = kernels::plain(x.data(), x.stride()),
+                    .c = dweight.data(),
+                    .c_stride = dweight.stride(),
+                    .destination = kernels::Destination::accumulate},
+                   context);
+}
+
+/// db += the sum of dy over its rows, in runs of 64 rows whose sums are added up, so that the order is the same for any
+/// number of threads and the error grows with N / 64 + 64.   dy: [N, out]    dbias: [out]
+template <class T>
+void linear_backward_bias(ConstRowsView<T> dy, std::span<T> dbias, Context& context) {
+  constexpr Index block_columns = 256;
+  constexpr Index run_rows = 64;
+  using Sums = Eigen::Array<T, 1, Eigen::Dynamic, Eigen::RowMajor, 1, block_columns>;  // on the stack
+  const Index blocks = (dy.features() + block_columns - 1) / block_columns;
+  context.parallel_for(blocks, static_cast<double>(dy.size()), [&](Index block) {
+    const Index first = block * block_columns;
+    const Index columns = (std::min)(block_columns, dy.features() - first);
+    Sums total = Sums::Zero(columns);
+    for (Index begin = 0; begin < dy.rows(); begin += run_rows) {
+      Sums run = Sums::Zero(columns);
+      const Index end = (std::min)(dy.rows(), begin + run_rows);
+      for (Index n = begin; n < end; ++n) run += dy.row(n).segment(first, columns).array();
+      total += run;
+    }
+    Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>(dbias.data() + first, columns) += total;
+  });
+}
+
+/// Linear map with an optional bias, y = x W^T + b, with the weight [out, in] as in PyTorch's checkpoints. Weight and
+/// bias start uniform in +-1/sqrt(in), PyTorch's default.
+///   forward:   x [..., in] -> y [..., out], which may not overlap; no rows at all is allowed
+///   backward:  dx = dy W,  dW += dy^T x,  db += sum_n dy_n
+///   throws OptionError for features below 1, ShapeError for a bias, x, y, dy or dx that does not fit, ValueError if
+///   the
+///          weight is trained but was frozen when forward ran, because x was not kept
+template <class T>
+class Linear : public Block<Linear<T>> {
+ public:
+  using Options = LinearOptions;
+  struct Cache {
+    Buffer<T> x;     ///< [N, in], empty while the weight is frozen
+    Index rows = 0;  ///< N
+  };
+
+  Linear(const LinearOptions& options, Random random) : Linear(start_weight(options, random)) {
+    if (options.bias) bias.emplace(uniform<Vector<T>>(options.out_features, 1, options.in_features, random));
+  }
+  explicit Linear(Matrix<T> given_weight, std::optional<Vector<T>> given_bias = std::nullopt)
+      : weight(std::move(given_weight)) {
+    if (given_bias) bias.emplace(std::move(*given_bias));
+    check_parameters();
+  }
+
+  Index input_features() const { return weight.value.cols(); }
+  Index output_features() const { return weight.value.rows(); }
+
+  void forward(ConstRowsView<T> x, RowsView<T> y, Context& context, Cache* cache = nullptr) const {
+    check_parameters();
+    require_rows(x, input_features(), y, output_features(), "Linear");
+    const ProfileScope profile(context, "Linear");
+    linear<T>(x, weight.value, bias ? bias->values() : std::span<const T>(), y, context);
+    if (!cache) return;
+    cache->rows = x.rows();
+    cache->x.resize(weight.trainable ? x.rows() : 0, input_features()) = x.topRows(weight.trainable ? x.rows() : 0);
+  }
+
+  void backward(ConstRowsView<T> dy, const Cache& cache, RowsView<T> dx, Context& context) {
+    require_rows(dy, output_features(), dx, input_features(), "Linear", "dy", "dx");
+    require(dy.rows() == cache.rows, "Linear", "expected dy with the ", cache.rows, " rows of forward, got shape ",
+            dy.shape());
+    require<ValueError>(!weight.trainable || cache.x.size() == cache.rows * input_features(), "Linear",
+                        "expected the input of forward in the cache, but the weight was frozen then");
+    const ProfileScope profile(context, "Linear backward");
+    if (weight.trainable) {
+      linear_backward_weight<T>(dy, cache.x.rows(input_features()), weight.accumulated_gradient(), context);
+    }
+    if (bias && bias->trainable) {
+      bias->accumulated_gradient();
+      linear_backward_bias<T>(dy, bias->gradients(), context);
+    }
+    linear_backward_input<T>(dy, weight.value, dx, context);
+  }
+
+  static void members(auto& self, auto&& visit) {
+    visit("weight", self.weight);
+    visit("bias", self.bias);
+  }
+
+  Parameter<T, 2> weight;            ///< [out, in]
+  std::optional<Parameter<T>> bias;  ///< [out]
+
+ private:
+  template <class Values>
+  static Values uniform(Index rows, Index columns, Index in_features, Random& random) {
+    const double bound = 1 / std::sqrt(static_cast<double>(in_features));
+    Values values(rows, columns);
+    for (T& value : std::span(values.data(), static_cast<std::size_t>(values.size()))) {
+      value = static_cast<T>(random.uniform(-bound, bound));
+    }
+    return values;
+  }
+  static Matrix<T> start_weight(const LinearOptions& options, Random& random) {
+    require_positive(options.in_features, "Linear", "in_features");
+    require_positive(options.out_features, "Linear", "out_features");
+    return uniform<Matrix<T>>(options.out_features, options.in_features, options.in_features, random);
+  }
+  void check_parameters() const {
+    require<OptionError>(weight.value.size() > 0, "Linear",
+                         "expected a weight [out_features, in_features] of at least [1, 1], got ", weight.shape());
+    require(!bias || bias->size() == output_features(), "Linear", "expected a bias of ", output_features(),
+            " values for the weight of shape ", weight.shape(), ", got ", bias ? bias->size() : 0);
+  }
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
