@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// Body for gemv.hpp: few rows times a matrix that is read once, from memory, as it lies there.
+
+namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
+using namespace simd::EIGENFORMER_TARGET;
+
+// --- Each column of B contiguous, as W^T of weights W [columns, depth]: dot products
+// ------------------------------------
+
+inline constexpr int dot_columns = 4;  ///< columns read side by side: one stream does not saturate memory, four do
+inline constexpr int dot_rows = registers >= 32 ? 4 : 2;
+inline constexpr Index prefetch_bytes = 1024;  ///< how far ahead of its use a column is asked for
+
+template <class T, int Columns, int Rows>
+EIGENFORMER_INLINE void dot_products(const Product<T>& product, Index row, Index column) {
+  constexpr Index lanes = Vec<T>::lanes;
+  constexpr Index ahead = prefetch_bytes / static_cast<Index>(sizeof(T));
+  const Index a_stride = product.a.row_stride, b_stride = product.b.column_stride, depth = product.depth;
+  const T* const a = product.a.data + row * a_stride;
+  const T* const b = product.b.data + column * b_stride;
+  Vec<T> sum[Columns][Rows];
+#pragma GCC unroll 8
+  for (int n = 0; n < Columns; ++n) {
+#pragma GCC unroll 8
+    for (int m = 0; m < Rows; ++m) sum[n][m] = Vec<T>::zero();
+  }
+  const Index whole = depth / lanes * lanes;
+  for (Index k = 0; k < whole; k += lanes) {
+    Vec<T> x[Rows];
+#pragma GCC unroll 8
+    for (int m = 0; m < Rows; ++m) x[m] = Vec<T>::load(a + m * a_stride + k);
+#pragma GCC unroll 8
+    for (int n = 0; n < Columns; ++n) {
+      __builtin_prefetch(b + n * b_stride + k + ahead);
+      const Vec<T> w = Vec<T>::load(b + n * b_stride + k);
+#pragma GCC unroll 8
+      for (int m = 0; m < Rows; ++m) sum[n][m] = fma(w, x[m], sum[n][m]);
+    }
+  }
+  if (whole < depth) {
+    const Mask<T> rest = first_lanes<T>(depth - whole);
+#pragma GCC unroll 8
+    for (int n = 0; n < Columns; ++n) {
+      const Vec<T> w = Vec<T>::load(b + n * b_stride + whole, rest);
+#pragma GCC unroll 8
+      for (int m = 0; m < Rows; ++m) sum[n][m] = fma(w, Vec<T>::load(a + m * a_stride + whole, rest), sum[n][m]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < Rows; ++m) {
+    T* const c = product.c + (row + m) * product.c_stride + column;
+#pragma GCC unroll 8
+    for (int n = 0; n < Columns; ++n) {
+      const T total = reduce_add(sum[n][m]);
+      c[n] = product.destination == Destination::accumulate ? c[n] + total : total;
+    }
+  }
+}
+
+template <class T, int Columns>
+void dot_all_rows(const Product<T>& product, Index column) {
+  Index row = 0;
+  for (; row + dot_rows <= product.rows; row += dot_rows) dot_products<T, Columns, dot_rows>(product, row, column);
+  if constexpr (dot_rows > 2) {
+    for (; row + 2 <= product.rows; row += 2) dot_products<T, Columns, 2>(product, row, column);
+  }
+  for (; row < product.rows; ++row) dot_products<T, Columns, 1>(product, row, column);
+}
+
+template <class T, class Epilogue>
+struct DotTask {
+  static constexpr Index columns = 4 * dot_columns;  // of one task
+  const Product<T>& product;
+  const Epilogue& epilogue;
+
+  void operator()(Index task) const {
+    const Index first = task * columns;
+    const Index end = product.columns - first < columns ? product.columns : first + columns;
+    Index column = first;
+    for (; column + dot_columns <= end; column += dot_columns) dot_all_rows<T, dot_columns>(product, column);
+    for (; column < end; ++column) dot_all_rows<T, 1>(product, column);
+    finish_stored(epilogue, product.c, product.c_stride, product.rows, first, end - first);
+  }
+};
+
+// --- Each row of B contiguous: rows of B, scaled, are added to rows of C that stay in the first cache
+// -------------------
+
+inline constexpr int stream_steps = 4;  ///< rows of B read side by side
+inline constexpr int stream_rows = registers >= 32 ? 4 : registers >= 16 ? 2 : 1;
+
+/// c[m, n] += sum over Steps k of a[m, k] b[k, n]
+template <class T, int Rows, int Steps>
+EIGENFORMER_INLINE void add_scaled_rows(const Product<T>& product, Index row, Index k, Index first, Index columns) {
+  constexpr Index lanes = Vec<T>::lanes;
+  const Index b_stride = product.b.row_stride, c_stride = product.c_stride;
+  const T* const b = product.b.data + k * b_stride + first;
+  T* const c = product.c + row * c_stride + first;
+  Vec<T> factor[Rows][Steps];
+#pragma GCC unroll 8
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 8
+    for (int i = 0; i < Steps; ++i) {
+      factor[m][i] =
+          Vec<T>::broadcast(product.a.data[(row + m) * product.a.row_stride + (k + i) * product.a.column_stride]);
+    }
+  }
+  const Index whole = columns / lanes * lanes;
+  for (Index n = 0; n < whole; n += lanes) {
+    Vec<T> w[Steps];
+#pragma GCC unroll 8
+    for (int i = 0; i < Steps; ++i) {
+      w[i] = Vec<T>::load(b + i * b_stride + n);
+      __builtin_prefetch(b + (Steps + i) * b_stride + n);
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < Rows; ++m) {
+      Vec<T> sum = Vec<T>::load(c + m * c_stride + n);
+#pragma GCC unroll 8
+      for (int i = 0; i < Steps; ++i) sum = fma(factor[m][i], w[i], sum);
+      sum.store(c + m * c_stride + n);
+    }
+  }
+  if (whole < columns) {
+    const Mask<T> rest = first_lanes<T>(columns - whole);
+#pragma GCC unroll 8
+    for (int m = 0; m < Rows; ++m) {
+      Vec<T> sum = Vec<T>::load(c + m * c_stride + whole, rest);
+#pragma GCC unroll 8
+      for (int i = 0; i < Steps; ++i) sum = fma(factor[m][i], Vec<T>::load(b + i * b_stride + whole, rest), sum);
+      sum.store(c + m * c_stride + whole, rest);
+    }
+  }
+}
+
+template <class T, int Steps>
+void add_scaled_rows_to_all(const Product<T>& product, Index k, Index first, Index columns) {
+  Index row = 0;
+  for (; row + stream_rows <= product.rows; row += stream_rows) {
+    add_scaled_rows<T, stream_rows, Steps>(product, row, k, first, columns);
+  }
+  if constexpr (stream_rows > 1) {
+    for (; row < product.rows; ++row) add_scaled_rows<T, 1, Steps>(product, row, k, first, columns);
+  }
+}
+
+template <class T, class Epilogue>
+struct StreamTask {
+  const Product<T>& product;
+  const Epilogue& epilogue;
+  Index columns;  // of one task
+
+  void operator()(Index task) const {
+    const Index first = task * columns;
+    const Index width = product.columns - first < columns ? product.columns - first : columns;
+    if (product.destination == Destination::overwrite) {
+      for (Index row = 0; row < product.rows; ++row) {
+        T* const c = product.c + row * product.c_stride + first;
+        for (Index n = 0; n < width; ++n) c[n] = T(0);
+      }
+    }
+    Index k = 0;
+    for (; k + stream_steps <= product.depth; k += stream_steps) {
+      add_scaled_rows_to_all<T, stream_steps>(product, k, first, width);
+    }
+    for (; k < product.depth; ++k) add_scaled_rows_to_all<T, 1>(product, k, first, width);
+    finish_stored(epilogue, product.c, product.c_stride, product.rows, first, width);
+  }
+};
+
+/// Columns of a task of the second kind: what of C it touches stays in half of a first cache of 32 KB.
+template <class T>
+Index stream_columns(Index rows) {
+  constexpr Index bytes = 16384;
+  const Index columns = bytes / static_cast<Index>(sizeof(T)) / rows / 64 * 64;
+  return columns < 64 ? 64 : columns > 2048 ? 2048 : columns;
+}
+
+template <class T, class Epilogue>
+void gemv(const Product<T>& product, const Epilogue& epilogue, Context& context) {
+  const double operations =
+      2.0 * static_cast<double>(product.rows * product.columns) * static_cast<double>(product.depth);
+  if (product.b.column_stride == 1) {
+    const Index columns = stream_columns<T>(product.rows);
+    context.parallel_for((product.columns + columns - 1) / columns, operations,
+                         StreamTask<T, Epilogue>{product, epilogue, columns});
+    return;
+  }
+  using Task = DotTask<T, Epilogue>;
+  ScratchScope scope(context.scratch());
+  Product<T> dots = product;
+  if (product.a.column_stride != 1) {
+    T* const a = scope.take<T>(product.rows * product.depth);
+    for (Index m = 0; m < product.rows; ++m) {
+      for (Index k = 0; k < product.depth; ++k) {
+        a[m * product.depth + k] = product.a.data[m * product.a.row_stride + k * product.a.column_stride];
+      }
+    }
+    dots.a = plain<T>(a, product.depth);
+  }
+  context.parallel_for((product.columns + Task::columns - 1) / Task::columns, operations, Task{dots, epilogue});
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

@@ -1,0 +1,7 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/kernels/simd/target.hpp>
+
+#define EIGENFORMER_KERNEL <eigenformer/kernels/simd/lanes.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Body for lanes.hpp: loops over a row, whole vectors first and then what is left, written once.
+
+namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET {
+
+/// Reads and writes all lanes.
+template <class T>
+struct AllLanes {
+  EIGENFORMER_INLINE Vec<T> load(const T* p) const { return Vec<T>::load(p); }
+  EIGENFORMER_INLINE void store(Vec<T> x, T* p) const { x.store(p); }
+  EIGENFORMER_INLINE Vec<T> keep(Vec<T> x, Vec<T>) const { return x; }
+};
+
+/// Reads and writes the first lanes of the end of a row; the others read as zero.
+template <class T>
+struct FirstLanes {
+  Mask<T> mask;
+  EIGENFORMER_INLINE Vec<T> load(const T* p) const { return Vec<T>::load(p, mask); }
+  EIGENFORMER_INLINE void store(Vec<T> x, T* p) const { x.store(p, mask); }
+  /// x, and `other` in the lanes beyond the end.
+  EIGENFORMER_INLINE Vec<T> keep(Vec<T> x, Vec<T> other) const { return select(mask, x, other); }
+};
+
+/// Names one of the accumulators that a reduction goes round.
+template <int i>
+struct Slot {
+  static constexpr int index = i;
+};
+inline constexpr int slots = 4;
+
+/// Calls step(lanes, i, slot) for vectors that begin at element i of 0 .. count - 1, in order; four vectors in turn
+/// have the slots 0 to 3, so that a reduction need not wait for its last addition. Which slot and lane an element meets
+/// depends on its place in the row alone.
+template <class T, class Step>
+EIGENFORMER_INLINE void for_each_vector(std::ptrdiff_t count, Step& step) {
+  constexpr std::ptrdiff_t width = Vec<T>::lanes;
+  const AllLanes<T> all;
+  std::ptrdiff_t i = 0;
+  for (; i + slots * width <= count; i += slots * width) {
+    step(all, i, Slot<0>());
+    step(all, i + width, Slot<1>());
+    step(all, i + 2 * width, Slot<2>());
+    step(all, i + 3 * width, Slot<3>());
+  }
+  for (; i + width <= count; i += width) step(all, i, Slot<0>());
+  if (i < count) step(FirstLanes<T>{first_lanes<T>(count - i)}, i, Slot<1>());
+}
+
+/// Partial sums of a row.
+template <class T>
+struct Sum {
+  Vec<T> partial[slots] = {Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero()};
+
+  template <int i>
+  EIGENFORMER_INLINE void add(Vec<T> x, Slot<i>) {
+    partial[i] = partial[i] + x;
+  }
+  template <int i>
+  EIGENFORMER_INLINE void add_product(Vec<T> x, Vec<T> y, Slot<i>) {
+    partial[i] = fma(x, y, partial[i]);
+  }
+  EIGENFORMER_INLINE T total() const { return reduce_add((partial[0] + partial[1]) + (partial[2] + partial[3])); }
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET
