@@ -16,8 +16,10 @@
 #include <eigenformer/core/profiler.hpp>
 #include <eigenformer/core/random.hpp>
 #include <eigenformer/core/rows.hpp>
+#include <eigenformer/core/scalar_of.hpp>
 #include <eigenformer/core/scratch.hpp>
 #include <eigenformer/core/shape.hpp>
 #include <eigenformer/core/tensor.hpp>
 #include <eigenformer/core/thread_team.hpp>
+#include <eigenformer/core/tokens.hpp>
 #include <eigenformer/core/version.hpp>

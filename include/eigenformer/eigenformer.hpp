@@ -3,4 +3,11 @@
 
 // Every room that needs nothing but Eigen.
 
+#include <eigenformer/attention.hpp>
+#include <eigenformer/block.hpp>
 #include <eigenformer/core.hpp>
+#include <eigenformer/kernels.hpp>
+#include <eigenformer/linear.hpp>
+#include <eigenformer/ops.hpp>
+#include <eigenformer/position.hpp>
+#include <eigenformer/train.hpp>

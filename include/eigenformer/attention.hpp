@@ -1,0 +1,15 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+// Masks, attention, and the key/value cache.
+
+#include <eigenformer/attention/attention.hpp>
+#include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/attention_options.hpp>
+#include <eigenformer/attention/attention_plan.hpp>
+#include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/key_value.hpp>
+#include <eigenformer/attention/key_value_cache.hpp>
+#include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/multi_head_attention.hpp>
+#include <eigenformer/attention/multi_query_attention.hpp>

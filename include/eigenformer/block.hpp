@@ -1,0 +1,12 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+// Arrangements of other blocks.
+
+#include <eigenformer/block/parallel_block.hpp>
+#include <eigenformer/block/parts.hpp>
+#include <eigenformer/block/post_norm.hpp>
+#include <eigenformer/block/pre_norm.hpp>
+#include <eigenformer/block/residual.hpp>
+#include <eigenformer/block/sequential.hpp>
+#include <eigenformer/block/stack.hpp>
