@@ -1,0 +1,97 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/check.hpp>
+#include <eigenformer/position/rotary.hpp>
+
+#include <optional>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+namespace detail {
+
+struct NoPositionOptions {};
+template <class Position>
+using position_options =
+    std::conditional_t<std::is_constructible_v<Position, RotaryOptions>, RotaryOptions, NoPositionOptions>;
+
+/// dim / heads, or -1, which is refused, if that is no whole number.
+constexpr Index equal_share(Index dim, Index heads) { return heads > 0 && dim % heads == 0 ? dim / heads : -1; }
+
+}  // namespace detail
+
+/// Options of attention in which groups of query heads share a key/value head (Ainslie et al. 2023, "GQA"). No bias by
+/// default, as in Llama.
+template <class Position>
+struct GroupedQueryAttentionOptions {
+  static constexpr std::string_view block = "GroupedQueryAttention";
+  Index dim = 0;
+  Index heads = 1;
+  Index kv_heads = heads;
+  Index head_dim = detail::equal_share(dim, heads);  ///< of queries and keys
+  Index value_dim = head_dim;
+  Index memory_dim = dim;  ///< of what keys and values are made from, in cross-attention
+  bool bias = false;
+  std::optional<double> softmax_scale{};          ///< 1 / sqrt(head_dim) if not given
+  double softcap = 0;                             ///< 0 is none
+  detail::position_options<Position> position{};  ///< head_dim and rotary_dim are filled in where 0
+};
+
+/// Options of attention in which every head has keys and values of its own (Vaswani et al. 2017, section 3.2.2). With
+/// bias by default, as PyTorch's nn.MultiheadAttention.
+template <class Position>
+struct MultiHeadAttentionOptions {
+  static constexpr std::string_view block = "MultiHeadAttention";
+  Index dim = 0;
+  Index heads = 1;
+  Index head_dim = detail::equal_share(dim, heads);
+  Index value_dim = head_dim;
+  Index memory_dim = dim;
+  bool bias = true;
+  std::optional<double> softmax_scale{};
+  double softcap = 0;
+  detail::position_options<Position> position{};
+
+  operator GroupedQueryAttentionOptions<Position>() const {
+    return {dim, heads, heads, head_dim, value_dim, memory_dim, bias, softmax_scale, softcap, position};
+  }
+};
+
+/// Options of attention in which all heads share one key/value head (Shazeer 2019, "Fast Transformer Decoding"). No
+/// bias by default, as in PaLM.
+template <class Position>
+struct MultiQueryAttentionOptions {
+  static constexpr std::string_view block = "MultiQueryAttention";
+  Index dim = 0;
+  Index heads = 1;
+  Index head_dim = detail::equal_share(dim, heads);
+  Index value_dim = head_dim;
+  Index memory_dim = dim;
+  bool bias = false;
+  std::optional<double> softmax_scale{};
+  double softcap = 0;
+  detail::position_options<Position> position{};
+
+  operator GroupedQueryAttentionOptions<Position>() const {
+    return {dim, heads, 1, head_dim, value_dim, memory_dim, bias, softmax_scale, softcap, position};
+  }
+};
+
+/// Throws OptionError, in the name of the block, unless the options go together.
+template <class Position>
+void require_attention_options(const GroupedQueryAttentionOptions<Position>& options, std::string_view block) {
+  require_positive(options.dim, block, "dim");
+  require_positive(options.heads, block, "heads");
+  require_positive(options.kv_heads, block, "kv_heads");
+  require<OptionError>(options.heads % options.kv_heads == 0, block, "expected heads divisible by kv_heads, got ",
+                       options.heads, " heads and ", options.kv_heads, " kv_heads");
+  require<OptionError>(options.head_dim != -1, block,
+                       "expected dim divisible by heads unless head_dim is given, got dim ", options.dim, " and ",
+                       options.heads, " heads");
+  require_positive(options.head_dim, block, "head_dim");
+  require_positive(options.value_dim, block, "value_dim");
+  require_positive(options.memory_dim, block, "memory_dim");
+  require<OptionError>(options.softcap >= 0, block, "expected softcap of at least 0, got ", options.softcap);
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

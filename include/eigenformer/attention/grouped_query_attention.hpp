@@ -1,0 +1,294 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/attention.hpp>
+#include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/attention_options.hpp>
+#include <eigenformer/attention/key_value_cache.hpp>
+#include <eigenformer/core/block.hpp>
+#include <eigenformer/core/concepts.hpp>
+#include <eigenformer/core/random.hpp>
+#include <eigenformer/linear/linear.hpp>
+#include <eigenformer/position/no_position.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What attention keeps for backward: projected and positioned queries, keys and values, the result before the last
+/// projection, and the live keys of every query, which is all that backward needs of the mask.
+template <class T, class Projection>
+struct AttentionCache {
+  typename Projection::Cache query;
+  typename Projection::Cache key;
+  typename Projection::Cache value;
+  typename Projection::Cache output;
+  Buffer<T> queries;      ///< [B, S, H, d_k]
+  Buffer<T> keys;         ///< [B, T, Hkv, d_k]
+  Buffer<T> values;       ///< [B, T, Hkv, d_v]
+  Buffer<T> attended;     ///< [B, S, H, d_v]
+  Buffer<T> log_sum_exp;  ///< [B, H, S]
+  Buffer<KeyRange> live;  ///< [B, S]
+  AttentionExtent extent;
+};
+
+/// Attention with projections: queries from x, keys and values from x too, or in cross-attention from a memory,
+///   y = concat_h(attention(q_h, k_g(h), v_g(h))) W_o,   q = x W_q,  k = m W_k,  v = m W_v,   g(h) = h / (heads /
+///   kv_heads)
+/// MultiHeadAttention and MultiQueryAttention are the same class with other options. Projection is Linear or what
+/// stands in for it; Position turns queries and keys after their projection.
+///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
+///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
+///   memory_dim]  output.weight [dim, heads value_dim]
+///   throws OptionError for options that do not go together, ShapeError for tensors that do not fit, ValueError for a
+///   key/
+///          value cache without room; before anything is written
+template <class T, class Projection_ = Linear<T>, class Position = NoPosition,
+          class Chosen = GroupedQueryAttentionOptions<Position>>
+class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_, Position, Chosen>> {
+ public:
+  static_assert(Projection<Projection_, T>, "attention: the projection maps rows of features, as Linear<T> does");
+  using Scalar = T;
+  using Options = Chosen;
+  using Cache = AttentionCache<T, Projection_>;
+  static constexpr std::string_view block = Chosen::block;
+
+  GroupedQueryAttention(const Options& chosen, Random random)
+      : options(checked(chosen)),
+        query(projection(options.dim, options.heads * options.head_dim, random)),
+        key(projection(options.memory_dim, options.kv_heads * options.head_dim, random)),
+        value(projection(options.memory_dim, options.kv_heads * options.value_dim, random)),
+        output(projection(options.heads * options.value_dim, options.dim, random)),
+        position(make_position()) {}
+
+  Index input_features() const { return options.dim; }
+  Index output_features() const { return options.dim; }
+
+  /// Self-attention.   x, y: [B, S, dim]; y may be x
+  template <AttentionMask Mask>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Context& context,
+               Cache* cache = nullptr) const {
+    forward(x, y, x, mask, context, cache);
+  }
+
+  /// Cross-attention.   x, y: [B, S, dim]    memory: [B, T, memory_dim]
+  template <AttentionMask Mask>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, ConstTensorView<T, 3> memory, const Mask& mask,
+               Context& context, Cache* cache = nullptr) const {
+    const AttentionExtent extent = check(x.shape(), memory.shape(), y.shape(), "y");
+    mask.check(extent);
+    const ProfileScope profile(context, block);
+    ScratchScope scope(context.scratch());
+    const HeadsView<T> q = queries(extent, memory_for(cache ? &cache->queries : nullptr, scope, query_size(extent)));
+    const HeadsView<T> k = keys(extent, memory_for(cache ? &cache->keys : nullptr, scope, key_size(extent)));
+    const HeadsView<T> v = values(extent, memory_for(cache ? &cache->values : nullptr, scope, value_size(extent)));
+    const HeadsView<T> attended =
+        results(extent, memory_for(cache ? &cache->attended : nullptr, scope, result_size(extent)));
+    query.forward(x, rows(q), context, cache ? &cache->query : nullptr);
+    key.forward(memory, rows(k), context, cache ? &cache->key : nullptr);
+    value.forward(memory, rows(v), context, cache ? &cache->value : nullptr);
+    position.apply(q, 0, context);
+    position.apply(k, 0, context);
+    if (cache) remember(mask, extent, *cache);
+    const KeyValueSegment<T> segments[] = {{k, v}};
+    attention<T>({q, segments}, {attended, cache ? cache->log_sum_exp.data() : nullptr}, mask, scoring(), context);
+    output.forward(constant(rows(attended)), y, context, cache ? &cache->output : nullptr);
+  }
+
+  /// Self-attention of positions that follow those in the cache, which it appends to: a whole prompt, a part of one, or
+  /// a single token; y is what one forward of all positions gives for these.   x, y: [B, S, dim]
+  template <AttentionMask Mask>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, KeyValueCache<T>& key_values,
+               Context& context) const {
+    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
+    const Index before = key_values.length();
+    check(key_values, extent);
+    mask.check({extent.batch, extent.queries, before + extent.keys});
+    const ProfileScope profile(context, block);
+    ScratchScope scope(context.scratch());
+    const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
+    const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
+    const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
+    const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
+    query.forward(x, rows(q), context);
+    key.forward(x, rows(k), context);
+    value.forward(x, rows(v), context);
+    position.apply(q, before, context);
+    position.apply(k, before, context);
+    key_values.append(k, v);
+    const KeyValueSegment<T> segments[] = {key_values.segment()};
+    attention<T>({q, segments}, {attended, nullptr}, mask, scoring(), context);
+    output.forward(constant(rows(attended)), y, context);
+  }
+
+  /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
+  void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, Context& context) {
+    check(dy.shape(), dx.shape(), dx.shape(), "dx");
+    ScratchScope scope(context.scratch());
+    T* const dmemory = scope.take<T>(dx.size());
+    backward(dy, cache, dx, TensorView<T, 3>(dmemory, dx.dimensions()), context);
+    add(dx.data(), dmemory, dx.size());
+  }
+
+  /// Backward of cross-attention.   dy, dx: [B, S, dim]    dmemory: [B, T, memory_dim]
+  void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, TensorView<T, 3> dmemory,
+                Context& context) {
+    const AttentionExtent extent = check(dy.shape(), dmemory.shape(), dx.shape(), "dx");
+    check(cache, extent);
+    const ProfileScope profile(context, block);
+    ScratchScope scope(context.scratch());
+    const HeadsView<T> dattended = results(extent, scope.take<T>(result_size(extent)));
+    const HeadsView<T> dq = queries(extent, scope.take<T>(query_size(extent)));
+    const HeadsView<T> dk = keys(extent, scope.take<T>(key_size(extent)));
+    const HeadsView<T> dv = values(extent, scope.take<T>(value_size(extent)));
+    output.backward(dy, cache.output, rows(dattended), context);
+    const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
+    const KeyValueGradient<T> gradients[] = {{dk, dv}};
+    attention_backward<T>({queries(extent, cache.queries.data()), segments},
+                          {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
+                          {dq, gradients}, RememberedMask{cache.live.data()}, scoring(), context);
+    position.apply_backward(dq, 0, context);
+    position.apply_backward(dk, 0, context);
+    query.backward(constant(rows(dq)), cache.query, dx, context);
+    key.backward(constant(rows(dk)), cache.key, dmemory, context);
+    T* const from_values = scope.take<T>(dmemory.size());
+    value.backward(constant(rows(dv)), cache.value, TensorView<T, 3>(from_values, dmemory.dimensions()), context);
+    add(dmemory.data(), from_values, dmemory.size());
+  }
+
+  /// An empty cache of the right sizes, with room for `capacity` positions.
+  KeyValueCache<T> key_value_cache(Index batch, Index capacity) const {
+    return KeyValueCache<T>({batch, capacity, options.kv_heads, options.head_dim, options.value_dim});
+  }
+
+  static void members(auto& self, auto&& visit) {
+    visit("query", self.query);
+    visit("key", self.key);
+    visit("value", self.value);
+    visit("output", self.output);
+  }
+
+  GroupedQueryAttentionOptions<Position> options;
+  Projection_ query;
+  Projection_ key;
+  Projection_ value;
+  Projection_ output;
+  Position position;
+
+ private:
+  /// The mask of forward, row by row.
+  struct RememberedMask {
+    const KeyRange* live;
+    void check(const AttentionExtent&) const {}
+    KeyRange live_keys(const AttentionExtent& extent, Index batch, Index query) const {
+      return live[batch * extent.queries + query];
+    }
+  };
+
+  static GroupedQueryAttentionOptions<Position> checked(const Options& chosen) {
+    const GroupedQueryAttentionOptions<Position> result = chosen;
+    require_attention_options(result, block);
+    return result;
+  }
+  Projection_ projection(Index in, Index out, Random& random) const {
+    typename Projection_::Options chosen;
+    chosen.in_features = in;
+    chosen.out_features = out;
+    chosen.bias = options.bias;
+    return Projection_(chosen, random.split());
+  }
+  Position make_position() {
+    if constexpr (std::is_constructible_v<Position, RotaryOptions>) {
+      if (options.position.head_dim == 0) options.position.head_dim = options.head_dim;
+      if (options.position.rotary_dim == 0) options.position.rotary_dim = options.head_dim;
+      return Position(options.position);
+    } else {
+      return Position();
+    }
+  }
+  AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
+
+  Index query_size(const AttentionExtent& e) const { return e.batch * e.queries * options.heads * options.head_dim; }
+  Index key_size(const AttentionExtent& e) const { return e.batch * e.keys * options.kv_heads * options.head_dim; }
+  Index value_size(const AttentionExtent& e) const { return e.batch * e.keys * options.kv_heads * options.value_dim; }
+  Index result_size(const AttentionExtent& e) const { return e.batch * e.queries * options.heads * options.value_dim; }
+  template <class Element>
+  static auto view(Element* data, Index batch, Index length, Index heads, Index dim) {
+    using View = std::conditional_t<std::is_const_v<Element>, ConstHeadsView<T>, HeadsView<T>>;
+    return View(data, batch, length, heads, dim);
+  }
+  template <class Element>
+  auto queries(const AttentionExtent& e, Element* data) const {
+    return view(data, e.batch, e.queries, options.heads, options.head_dim);
+  }
+  template <class Element>
+  auto keys(const AttentionExtent& e, Element* data) const {
+    return view(data, e.batch, e.keys, options.kv_heads, options.head_dim);
+  }
+  template <class Element>
+  auto values(const AttentionExtent& e, Element* data) const {
+    return view(data, e.batch, e.keys, options.kv_heads, options.value_dim);
+  }
+  template <class Element>
+  auto results(const AttentionExtent& e, Element* data) const {
+    return view(data, e.batch, e.queries, options.heads, options.value_dim);
+  }
+  static RowsView<T> rows(const HeadsView<T>& x) {
+    return RowsView<T>(x.data(), x.batch() * x.length(), x.length_stride(), x.length_stride());
+  }
+  static ConstRowsView<T> constant(const RowsView<T>& x) { return {x.data(), x.rows(), x.features(), x.stride()}; }
+  static T* memory_for(Buffer<T>* kept, ScratchScope& scope, Index size) {
+    return kept ? kept->resize(size) : scope.take<T>(size);
+  }
+  static void add(T* to, const T* from, Index size) {
+    Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(to, size) +=
+        Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(from, size);
+  }
+
+  template <class Mask>
+  void remember(const Mask& mask, const AttentionExtent& extent, Cache& cache) const {
+    cache.extent = extent;
+    cache.log_sum_exp.resize(extent.batch * options.heads * extent.queries);
+    KeyRange* const live = cache.live.resize(extent.batch * extent.queries);
+    for (Index b = 0; b < extent.batch; ++b) {
+      for (Index s = 0; s < extent.queries; ++s) live[b * extent.queries + s] = mask.live_keys(extent, b, s);
+    }
+  }
+
+  AttentionExtent check(const Shape& x, const Shape& memory, const Shape& y, std::string_view y_name) const {
+    check_projections();
+    require_features(options.dim, x, block);
+    require_features(options.memory_dim, memory, block, "memory");
+    require_shape({memory[0], x[1], x[2]}, x, block, "x of the memory's batch");
+    require_shape(x, y, block, y_name);
+    return {x[0], x[1], memory[1]};
+  }
+  /// Weights are public and may have been replaced.
+  void check_projections() const {
+    check_projection(query, options.dim, options.heads * options.head_dim, "query");
+    check_projection(key, options.memory_dim, options.kv_heads * options.head_dim, "key");
+    check_projection(value, options.memory_dim, options.kv_heads * options.value_dim, "value");
+    check_projection(output, options.heads * options.value_dim, options.dim, "output");
+  }
+  static void check_projection(const Projection_& part, Index in, Index out, std::string_view name) {
+    require(part.input_features() == in && part.output_features() == out, block, "expected ", name, " to map ", in,
+            " to ", out, " features, got ", part.input_features(), " to ", part.output_features());
+  }
+  void check(const KeyValueCache<T>& key_values, const AttentionExtent& extent) const {
+    require(options.memory_dim == options.dim, block, "expected memory_dim equal to dim for self-attention, got ",
+            options.memory_dim, " and ", options.dim);
+    const KeyValueCacheOptions& o = key_values.options();
+    require_shape({extent.batch, options.kv_heads, options.head_dim, options.value_dim},
+                  {o.batch, o.kv_heads, o.head_dim, o.value_dim}, block,
+                  "a key/value cache [batch, kv_heads, head_dim, value_dim]");
+    key_values.require_room(extent.queries);
+  }
+  void check(const Cache& cache, const AttentionExtent& extent) const {
+    const AttentionExtent& kept = cache.extent;
+    require_shape({kept.batch, kept.queries, kept.keys}, {extent.batch, extent.queries, extent.keys}, block,
+                  "the batch, queries and keys of forward");
+    require<ValueError>(cache.queries.size() == query_size(extent) && cache.keys.size() == key_size(extent) &&
+                            cache.values.size() == value_size(extent) && cache.attended.size() == result_size(extent),
+                        block, "expected the cache of a forward of this block");
+  }
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

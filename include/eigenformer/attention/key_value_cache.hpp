@@ -1,0 +1,95 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/key_value.hpp>
+#include <eigenformer/core/buffer.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+struct KeyValueCacheOptions {
+  Index batch = 1;
+  Index capacity = 0;  ///< positions there is room for
+  Index kv_heads = 0;
+  Index head_dim = 0;
+  Index value_dim = head_dim;
+};
+
+/// The keys and values of the positions so far, for generating step by step. It has room for a stated number of
+/// positions and allocates nothing after it is made. A value: a copy goes its own way from there.
+///   keys: [batch, length, kv_heads, head_dim]    values: [batch, length, kv_heads, value_dim]
+///   throws OptionError for an option below 1 (capacity: 0), ShapeError for keys or values that do not fit, ValueError
+///   for more positions than there is room for; what throws changes nothing
+template <class T>
+class KeyValueCache {
+ public:
+  explicit KeyValueCache(const KeyValueCacheOptions& chosen) : options_(checked(chosen)) {
+    keys_.resize(options_.batch * options_.capacity * options_.kv_heads * options_.head_dim);
+    values_.resize(options_.batch * options_.capacity * options_.kv_heads * options_.value_dim);
+  }
+
+  const KeyValueCacheOptions& options() const { return options_; }
+  Index length() const { return length_; }
+  Index capacity() const { return options_.capacity; }
+
+  /// Adds positions after those already there.
+  ///   keys: [batch, n, kv_heads, head_dim]    values: [batch, n, kv_heads, value_dim]
+  void append(const ConstHeadsView<T>& keys, const ConstHeadsView<T>& values) {
+    const KeyValueCacheOptions& o = options_;
+    require_shape({o.batch, keys.length(), o.kv_heads, o.head_dim}, keys.shape(), "KeyValueCache", "keys");
+    require_shape({o.batch, keys.length(), o.kv_heads, o.value_dim}, values.shape(), "KeyValueCache", "values");
+    require_room(keys.length());
+    copy(keys, storage(keys_.data(), o.head_dim).positions(length_, keys.length()));
+    copy(values, storage(values_.data(), o.value_dim).positions(length_, keys.length()));
+    length_ += keys.length();
+  }
+  /// Throws ValueError unless there is room for `count` more positions.
+  void require_room(Index count) const {
+    require<ValueError>(count <= options_.capacity - length_, "KeyValueCache", "expected room for ", count,
+                        " more positions, got a capacity of ", options_.capacity, " with ", length_, " in use");
+  }
+  void clear() { length_ = 0; }
+  /// Forgets all but the first `count` positions.
+  void truncate(Index count) {
+    require<ValueError>(count >= 0 && count <= length_, "KeyValueCache", "expected to keep 0 .. ", length_,
+                        " positions, got ", count);
+    length_ = count;
+  }
+
+  /// What is there, to attend to.
+  KeyValueSegment<T> segment() const {
+    const ConstHeadsView<T> keys = storage(keys_.data(), options_.head_dim);
+    const ConstHeadsView<T> values = storage(values_.data(), options_.value_dim);
+    return {keys.positions(0, length_), values.positions(0, length_)};
+  }
+
+ private:
+  HeadsView<T> storage(T* data, Index dim) const {
+    return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
+  }
+  ConstHeadsView<T> storage(const T* data, Index dim) const {
+    return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
+  }
+  static void copy(const ConstHeadsView<T>& from, const HeadsView<T>& to) {
+    for (Index b = 0; b < from.batch(); ++b) {
+      for (Index l = 0; l < from.length(); ++l) {
+        for (Index h = 0; h < from.heads(); ++h) std::copy_n(from.at(b, l, h), from.head_dim(), to.at(b, l, h));
+      }
+    }
+  }
+  static const KeyValueCacheOptions& checked(const KeyValueCacheOptions& chosen) {
+    require_positive(chosen.batch, "KeyValueCache", "batch");
+    require<OptionError>(chosen.capacity >= 0, "KeyValueCache", "expected capacity of at least 0, got ",
+                         chosen.capacity);
+    require_positive(chosen.kv_heads, "KeyValueCache", "kv_heads");
+    require_positive(chosen.head_dim, "KeyValueCache", "head_dim");
+    require_positive(chosen.value_dim, "KeyValueCache", "value_dim");
+    return chosen;
+  }
+
+  KeyValueCacheOptions options_;
+  Buffer<T> keys_;
+  Buffer<T> values_;
+  Index length_ = 0;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
