@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One unit of a program whose units are built with different flags. UNIT names it; exactly one is built as `wide`.
 
-#include <eigenformer/eigenformer.hpp>
+#include <eigenformer/linear/linear.hpp>
 
 #include <cmath>
 #include <cstdio>
