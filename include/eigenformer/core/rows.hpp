@@ -34,7 +34,9 @@ class RowsMap
   using Map::operator=;
 
   RowsMap(Element* data, Index rows, Index features, Index stride)
-      : Map(data, rows, features, Eigen::OuterStride<>(stride)), shape_({rows, features}) {}
+      : RowsMap(data, rows, features, stride, {rows, features}) {}
+  RowsMap(Element* data, Index rows, Index features, Index stride, const Shape& shape)
+      : Map(data, rows, features, Eigen::OuterStride<>(stride)), shape_(shape) {}
   RowsMap(Element* data, const Shape& shape)
       : Map(data, shape.rows(), shape.rank() == 0 ? 1 : shape[-1],
             Eigen::OuterStride<>(shape.rank() == 0 ? 1 : shape[-1])),
@@ -61,6 +63,7 @@ class ConstRowsView : public detail::RowsMap<const T> {
 
   ConstRowsView(const T* data, Index rows, Index features, Index stride) : Base(data, rows, features, stride) {}
   ConstRowsView(const T* data, const Shape& shape) : Base(data, shape) {}
+  ConstRowsView(const detail::RowsMap<T>& y) : Base(y.data(), y.rows(), y.features(), y.stride(), y.shape()) {}
   template <int Rank>
   ConstRowsView(const Tensor<T, Rank>& x) : Base(x.data(), shape_of(x.dimensions())) {}
   template <int Rank>

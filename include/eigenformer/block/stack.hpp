@@ -1,0 +1,97 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/block/parts.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// Layers of one type one after the other, y = layer_n(… layer_1(x)), each under the same mask: the body of an encoder
+/// or a decoder. Parameters are named by the layer's number, `0.attention.query.weight`.
+///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With a vector of key/value
+///   caches, one for
+///              each layer, in place of the cache, the positions that follow those already there
+///   throws OptionError for a negative number of layers, ShapeError for an x, y, dy or dx that does not fit or another
+///   number of
+///          caches, and what the layers throw
+template <class Layer>
+class Stack : public Block<Stack<Layer>> {
+ public:
+  using Scalar = scalar_of<Layer>;
+  struct Options {
+    Index count = 0;
+    detail::options_of<Layer> layer;
+  };
+  struct Cache {
+    std::vector<typename Layer::Cache> layers;
+  };
+
+  Stack(const Options& options, Random random) {
+    require<OptionError>(options.count >= 0, "Stack", "expected a count of at least 0, got ", options.count);
+    layers.reserve(static_cast<std::size_t>(options.count));
+    for (Index i = 0; i < options.count; ++i) layers.push_back(detail::make_part<Layer>(options.layer, random));
+  }
+  explicit Stack(std::vector<Layer> given) : layers(std::move(given)) {}
+
+  template <class Mask>
+  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask, Context& context,
+               Cache* cache = nullptr) const {
+    static_assert(SequenceBlock<Layer, Scalar, Mask>, "Stack: Layer maps sequences under this mask, as PreNorm does");
+    if (cache) cache->layers.resize(layers.size());
+    run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
+      layers[i].forward(from, to, mask, context, cache ? &cache->layers[i] : nullptr);
+    });
+  }
+  template <class Mask, class KeyValueCache>
+  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask,
+               std::vector<KeyValueCache>& key_values, Context& context) const {
+    check_count(key_values.size());
+    run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
+      layers[i].forward(from, to, mask, key_values[i], context);
+    });
+  }
+
+  void backward(ConstTensorView<Scalar, 3> dy, const Cache& cache, TensorView<Scalar, 3> dx, Context& context) {
+    check_count(cache.layers.size());
+    const std::size_t last = layers.size() - 1;
+    run(dy, dx, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
+      layers[last - i].backward(from, cache.layers[last - i], to, context);
+    });
+  }
+
+  /// An empty key/value cache for each layer, with room for `capacity` positions.
+  auto key_value_caches(Index batch, Index capacity) const {
+    std::vector<decltype(std::declval<const Layer&>().key_value_cache(batch, capacity))> caches;
+    for (const Layer& layer : layers) caches.push_back(layer.key_value_cache(batch, capacity));
+    return caches;
+  }
+
+  static void members(auto& self, auto&& visit) { visit("", self.layers); }
+
+  std::vector<Layer> layers;
+
+ private:
+  /// step(i, from, to) for each layer. What lies between two layers alternates between y and scratch memory, so that
+  /// the last one writes y.
+  template <class Step>
+  void run(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, Context& context, const Step& step) const {
+    require_shape(x.shape(), y.shape(), "Stack", "an output");
+    if (layers.empty()) {
+      std::copy_n(x.data(), x.size(), y.data());
+      return;
+    }
+    const ProfileScope profile(context, "Stack");
+    ScratchScope scope(context.scratch());
+    Scalar* const between = layers.size() > 1 ? scope.take<Scalar>(x.size()) : nullptr;
+    const Scalar* from = x.data();
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      Scalar* const to = (layers.size() - 1 - i) % 2 == 0 ? y.data() : between;
+      step(i, ConstTensorView<Scalar, 3>(from, x.dimensions()), TensorView<Scalar, 3>(to, x.dimensions()));
+      from = to;
+    }
+  }
+  void check_count(std::size_t count) const {
+    require(count == layers.size(), "Stack", "expected a cache for each of ", layers.size(), " layers, got ", count);
+  }
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
