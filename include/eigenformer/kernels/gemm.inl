@@ -48,7 +48,7 @@ struct PanelProduct {
 
 /// Writes a tile whose last columns do not exist.
 template <class T, class Epilogue>
-void store_edge(const PanelProduct<T>& panel, const T* sums, Index row, int rows, const Epilogue& epilogue) {
+[[gnu::noinline]] void store_edge(const PanelProduct<T>& panel, const T* sums, Index row, int rows, const Epilogue& epilogue) {
   constexpr Index lanes = Vec<T>::lanes;
   for (int r = 0; r < rows; ++r) {
     T* const c = panel.c + (row + r) * panel.c_stride;

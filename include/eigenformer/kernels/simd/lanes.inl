@@ -46,6 +46,15 @@ EIGENFORMER_INLINE void for_each_vector(std::ptrdiff_t count, Step& step) {
   if (i < count) step(FirstLanes<T>{first_lanes<T>(count - i)}, i, Slot<1>());
 }
 
+/// The same with slot 0 for every vector, for steps that hold many sums already.
+template <class T, class Step>
+EIGENFORMER_INLINE void for_each_vector_in_turn(std::ptrdiff_t count, Step& step) {
+  constexpr std::ptrdiff_t width = Vec<T>::lanes;
+  std::ptrdiff_t i = 0;
+  for (; i + width <= count; i += width) step(AllLanes<T>(), i, Slot<0>());
+  if (i < count) step(FirstLanes<T>{first_lanes<T>(count - i)}, i, Slot<0>());
+}
+
 /// Partial sums of a row.
 template <class T>
 struct Sum {

@@ -1,0 +1,39 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/rows.hpp>
+#include <eigenformer/kernels/softmax.hpp>
+#include <eigenformer/ops/traversal.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// y_j = x_j - log sum_i exp(x_i) over the last dimension, with the maximum of the row subtracted first. A logit of
+/// -infinity stays so, also in a row of nothing else. A row that holds NaN or +infinity becomes NaN and leaves the
+/// others alone. Width 1 gives 0; width 0 does nothing.
+///   x, y: [..., D]    y may be x itself, but may not overlap it otherwise    throws ShapeError if the shapes differ
+///   log_softmax<float>(x, y, context);
+template <class T>
+void log_softmax(ConstRowsView<T> x, RowsView<T> y, Context& context) {
+  require_rows(x, x.features(), y, x.features(), "log_softmax");
+  detail::for_each_row_block(x.rows(), x.features(), 30, context, [&](Index first, Index count) {
+    for (Index n = first; n < first + count; ++n) {
+      kernels::log_softmax(detail::at(x, n), detail::at(y, n), x.features(), context.instruction_set());
+    }
+  });
+}
+
+/// dx_j = dy_j - exp(y_j) sum_i dy_i, with y = log_softmax(x).
+///   y, dy, dx: [..., D]    dx may be dy or y itself    throws ShapeError if the shapes differ
+template <class T>
+void log_softmax_backward(ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, Context& context) {
+  require_rows(y, y.features(), dy, y.features(), "log_softmax_backward", "y", "dy");
+  require_rows(y, y.features(), dx, y.features(), "log_softmax_backward", "y", "dx");
+  detail::for_each_row_block(y.rows(), y.features(), 30, context, [&](Index first, Index count) {
+    for (Index n = first; n < first + count; ++n) {
+      kernels::log_softmax_backward(detail::at(y, n), detail::at(dy, n), detail::at(dx, n), y.features(),
+                                    context.instruction_set());
+    }
+  });
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,0 +1,40 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/rows.hpp>
+#include <eigenformer/kernels/softmax.hpp>
+#include <eigenformer/ops/traversal.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// y_j = exp(x_j) / sum_i exp(x_i) over the last dimension, with the maximum of the row subtracted first, so that no
+/// finite logits overflow. A logit of -infinity gets exactly 0; a row of nothing else is all 0, as it attends to
+/// nothing. A row that holds NaN or +infinity becomes NaN and leaves the others alone. Width 1 gives 1; width 0 does
+/// nothing.
+///   x, y: [..., D]    y may be x itself, but may not overlap it otherwise    throws ShapeError if the shapes differ
+///   softmax<float>(x, y, context);
+template <class T>
+void softmax(ConstRowsView<T> x, RowsView<T> y, Context& context) {
+  require_rows(x, x.features(), y, x.features(), "softmax");
+  detail::for_each_row_block(x.rows(), x.features(), 30, context, [&](Index first, Index count) {
+    for (Index n = first; n < first + count; ++n) {
+      kernels::softmax(detail::at(x, n), detail::at(y, n), x.features(), context.instruction_set());
+    }
+  });
+}
+
+/// dx_j = y_j (dy_j - sum_i y_i dy_i), with y = softmax(x).
+///   y, dy, dx: [..., D]    dx may be dy or y itself    throws ShapeError if the shapes differ
+template <class T>
+void softmax_backward(ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, Context& context) {
+  require_rows(y, y.features(), dy, y.features(), "softmax_backward", "y", "dy");
+  require_rows(y, y.features(), dx, y.features(), "softmax_backward", "y", "dx");
+  detail::for_each_row_block(y.rows(), y.features(), 4, context, [&](Index first, Index count) {
+    for (Index n = first; n < first + count; ++n) {
+      kernels::softmax_backward(detail::at(y, n), detail::at(dy, n), detail::at(dx, n), y.features(),
+                                context.instruction_set());
+    }
+  });
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
