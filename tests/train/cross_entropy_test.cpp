@@ -144,7 +144,7 @@ TYPED_TEST(CrossEntropy, nothing_counted_is_zero_and_leaves_no_gradient) {
       0);
   EXPECT_TRUE(support::bit_equal(dlogits, ef::Matrix<T>::Zero(2, 5).eval()));
   ef::Matrix<T> none(0, 5);
-  EXPECT_EQ(ef::cross_entropy<T>(none, {}, none, context).mean, 0);
+  EXPECT_EQ(ef::cross_entropy<T>(none, std::vector<std::int32_t>(), none, context).mean, 0);
 }
 
 TYPED_TEST(CrossEntropy, rejects_bad_input_by_name_and_writes_nothing) {

@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/tokens.hpp>
 #include <eigenformer/ops/cross_entropy_rows.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
@@ -13,22 +14,21 @@ struct CrossEntropyOptions {
 };
 
 struct CrossEntropyLoss {
-  double mean = 0;  ///< in nats; 0 if nothing was counted
-  double weight =
-      0;  ///< what the mean was divided by: the number of counted targets, or the sum of their class weights
+  double mean = 0;    ///< in nats; 0 if nothing was counted
+  double weight = 0;  ///< the number of counted targets, or the sum of their class weights: what the mean is taken over
 };
 
 namespace detail {
 
 template <class T>
-CrossEntropyTerms<T> checked_terms(const ConstRowsView<T>& logits, std::span<const std::int32_t> targets,
+CrossEntropyTerms<T> checked_terms(const ConstRowsView<T>& logits, const TokensView& targets,
                                    const CrossEntropyOptions<T>& options) {
   constexpr std::string_view block = "cross_entropy";
   const Index classes = logits.features();
   const bool weighted = !options.class_weights.empty();
   require(classes >= 1, block, "expected at least 1 class, got logits of shape ", logits.shape());
-  require(static_cast<Index>(targets.size()) == logits.rows(), block, "expected ", logits.rows(),
-          " targets for logits of shape ", logits.shape(), ", got ", targets.size());
+  require(targets.size() == logits.rows(), block, "expected ", logits.rows(), " targets for logits of shape ",
+          logits.shape(), ", got ", targets.size());
   require<OptionError>(options.label_smoothing >= 0 && options.label_smoothing <= 1, block,
                        "expected label_smoothing in 0 .. 1, got ", options.label_smoothing);
   require(!weighted || static_cast<Index>(options.class_weights.size()) == classes, block, "expected ", classes,
@@ -43,7 +43,7 @@ CrossEntropyTerms<T> checked_terms(const ConstRowsView<T>& logits, std::span<con
       terms.class_weight_sum += static_cast<double>(options.class_weights[c]);
     }
   }
-  for (std::size_t n = 0; n < targets.size(); ++n) {
+  for (Index n = 0; n < targets.size(); ++n) {
     if (targets[n] == options.ignore_index) continue;
     require<ValueError>(targets[n] >= 0 && targets[n] < classes, block, "expected targets in 0 .. ", classes - 1,
                         " or ", options.ignore_index, ", got ", targets[n], " at position ", n);
@@ -55,8 +55,8 @@ CrossEntropyTerms<T> checked_terms(const ConstRowsView<T>& logits, std::span<con
 
 /// The weight zero leaves nothing to take a mean of; the rows themselves are zero then.
 template <class T>
-CrossEntropyLoss mean_cross_entropy(const ConstRowsView<T>& logits, std::span<const std::int32_t> targets,
-                                    RowsView<T>* dlogits, const CrossEntropyOptions<T>& options, Context& context) {
+CrossEntropyLoss mean_cross_entropy(const ConstRowsView<T>& logits, const TokensView& targets, RowsView<T>* dlogits,
+                                    const CrossEntropyOptions<T>& options, Context& context) {
   CrossEntropyTerms<T> terms = checked_terms(logits, targets, options);
   const double weight = terms.counted_weight;
   if (!(weight > 0)) {
@@ -78,19 +78,19 @@ CrossEntropyLoss mean_cross_entropy(const ConstRowsView<T>& logits, std::span<co
 /// cross_entropy with reduction "mean" (the formula is with cross_entropy_rows). If every target is ignored, or all
 /// that count weigh nothing, the loss is 0, where PyTorch has NaN. Logits that are not finite make the loss NaN or
 /// infinite.
-///   logits: [..., V], N rows in all   targets: [N] in 0 .. V - 1, or ignore_index
+///   logits: [..., V], N rows in all   targets: N of them, of any shape, in 0 .. V - 1 or ignore_index
 ///   throws ShapeError, OptionError, and ValueError for a target out of range, which names its position
 template <class T>
-CrossEntropyLoss cross_entropy(ConstRowsView<T> logits, std::type_identity_t<std::span<const std::int32_t>> targets,
-                               Context& context, const CrossEntropyOptions<T>& options = {}) {
+CrossEntropyLoss cross_entropy(ConstRowsView<T> logits, TokensView targets, Context& context,
+                               const CrossEntropyOptions<T>& options = {}) {
   return detail::mean_cross_entropy<T>(logits, targets, nullptr, options, context);
 }
 
 /// The same, and dlogits = the gradient of the mean, in the same pass. dlogits may be the logits themselves.
 ///   dlogits: [..., V], N rows
 template <class T>
-CrossEntropyLoss cross_entropy(ConstRowsView<T> logits, std::type_identity_t<std::span<const std::int32_t>> targets,
-                               RowsView<T> dlogits, Context& context, const CrossEntropyOptions<T>& options = {}) {
+CrossEntropyLoss cross_entropy(ConstRowsView<T> logits, TokensView targets, RowsView<T> dlogits, Context& context,
+                               const CrossEntropyOptions<T>& options = {}) {
   require_rows(logits, logits.features(), dlogits, logits.features(), "cross_entropy", "logits", "dlogits");
   return detail::mean_cross_entropy<T>(logits, targets, &dlogits, options, context);
 }

@@ -1,0 +1,6 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+// Whole models made of blocks.
+
+#include <eigenformer/model/decoder.hpp>
