@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstring>
@@ -58,6 +59,23 @@ bool is_finite(const T& value) {
   }
 }
 
+/// The float nearest to a double; false if they differ (a NaN counts as equal to a NaN). Below the smallest normal
+/// float the result is put together from its bits, because programs linked with -ffast-math run in a mode that flushes
+/// such numbers to zero.
+inline bool narrow(double wide, float& narrowed) {
+  const auto bits = std::bit_cast<std::uint64_t>(wide);
+  const std::uint64_t magnitude = bits & 0x7fffffffffffffffU;
+  if (magnitude < std::bit_cast<std::uint64_t>(0x1p-126)) {
+    const double steps = std::bit_cast<double>(magnitude) * 0x1p149;
+    const long whole = std::lrint(steps);
+    narrowed =
+        std::bit_cast<float>(static_cast<std::uint32_t>(bits >> 32U & 0x80000000U) | static_cast<std::uint32_t>(whole));
+    return static_cast<double>(whole) == steps && (magnitude == 0 || whole != 0);
+  }
+  narrowed = static_cast<float>(wide);
+  return std::bit_cast<std::uint64_t>(static_cast<double>(narrowed)) == bits || magnitude > 0x7ff0000000000000U;
+}
+
 /// Reads one element as T; false if the value cannot be held, or is a truth value other than 0 and 1.
 template <class Stored, class T>
 bool convert(const std::byte* from, T& to, Narrowing narrowing) {
@@ -70,10 +88,7 @@ bool convert(const std::byte* from, T& to, Narrowing narrowing) {
       to = static_cast<T>(stored);
       return std::in_range<T>(stored);
     } else if constexpr (std::same_as<Stored, double> && std::same_as<T, float>) {
-      to = static_cast<float>(stored);
-      const bool same = std::bit_cast<std::uint64_t>(static_cast<double>(to)) == std::bit_cast<std::uint64_t>(stored);
-      const bool is_nan = (std::bit_cast<std::uint64_t>(stored) & 0x7fffffffffffffffU) > 0x7ff0000000000000U;
-      return same || is_nan || narrowing == Narrowing::rounded;
+      return narrow(stored, to) || narrowing == Narrowing::rounded;
     } else if constexpr (std::same_as<Stored, T>) {
       to = stored;
       return true;

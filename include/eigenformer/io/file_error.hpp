@@ -9,9 +9,11 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// What is wrong with a file, as a value that needs no memory of its own.
+/// What is wrong with a file, as a value that needs no memory of its own. Rules 1 to 6 are about the length in front,
+/// 7 to 16 about the header as JSON, 17 and 18 about its metadata, 19 to 28 about one tensor's entry, 29 to 33 about
+/// how the tensors fill the file, 34 to 44 about reading; tests/io/safetensors_header_test.cpp has an example of each.
 struct FileFault {
-  int rule = 0;                ///< number of the violated format rule (docs of SafetensorsFile); 0: the system refused
+  int rule = 0;                ///< the violated rule; 0 if the system refused
   std::uint64_t position = 0;  ///< byte of the file where it was noticed
   FixedText<80> tensor;        ///< name of the tensor concerned, escaped; empty if none
   FixedText<240> reason;       ///< what was expected, and what came
