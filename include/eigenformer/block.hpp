@@ -3,6 +3,8 @@
 
 // Arrangements of other blocks.
 
+#include <eigenformer/block/feed_forward.hpp>
+#include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/parallel_block.hpp>
 #include <eigenformer/block/parts.hpp>
 #include <eigenformer/block/post_norm.hpp>

@@ -8,6 +8,8 @@
 #include <eigenformer/core.hpp>
 #include <eigenformer/kernels.hpp>
 #include <eigenformer/linear.hpp>
+#include <eigenformer/model.hpp>
+#include <eigenformer/norm.hpp>
 #include <eigenformer/ops.hpp>
 #include <eigenformer/position.hpp>
 #include <eigenformer/train.hpp>
