@@ -78,6 +78,12 @@ class Trial {
 
   /// Result of the kernel, [rows, columns] without gaps. Expects that nothing beside it was written.
   std::vector<T> multiply(ef::Context& context, Index offset = 0) const {
+    return multiply(context, offset, [](const auto& product, ef::Context& with, const auto& epilogue) {
+      kernels::gemm(product, with, epilogue);
+    });
+  }
+  template <class Kernel>
+  std::vector<T> multiply(ef::Context& context, Index offset, const Kernel& kernel) const {
     Matrix<T> a(case_.rows, case_.depth, case_.a, offset), b(case_.depth, case_.columns, case_.b, offset + 1);
     support::GuardedRows<T> c(case_.rows, case_.columns, case_.columns + 5, offset);
     support::GuardedBuffer<T> bias(case_.columns, offset + 2);
@@ -97,7 +103,7 @@ class Trial {
                                          .c = c.data(),
                                          .c_stride = c.row_stride(),
                                          .destination = case_.destination};
-    kernels::gemm(product, context, kernels::AddBias<T>{case_.with_bias ? bias.data() : nullptr});
+    kernel(product, context, kernels::AddBias<T>{case_.with_bias ? bias.data() : nullptr});
     EXPECT_TRUE(c.untouched_outside()) << case_;
     std::vector<T> result;
     for (Index i = 0; i < case_.rows * case_.columns; ++i) result.push_back(c(i / case_.columns, i % case_.columns));

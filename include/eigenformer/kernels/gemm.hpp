@@ -13,19 +13,15 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
-/// Up to so many rows B is read as it lies in memory instead of being packed.
-inline constexpr Index few_rows = 8;
-
 /// C = A B or C += A B, then the epilogue, for any strides of A and B: y = x W^T + b is
 ///   gemm<float>({.rows = tokens, .columns = out, .depth = in, .a = plain(x, in), .b = transposed(w, in),
 ///                .c = y, .c_stride = out}, context, AddBias<float>{b});
-/// The order of every sum depends on the shape and the instruction set alone, not on threads or alignment. Allocates
-/// nothing after the first call with a shape.
+/// A product of few rows reads B as it lies in memory instead of packing it (gemv.hpp). The order of every sum depends
+/// on the shape and the instruction set alone, not on threads or alignment. Allocates nothing after the first call with
+/// a shape.
 template <class T, class Epilogue = AddBias<T>>
 void gemm(const Product<T>& product, Context& context, const Epilogue& epilogue = {}) {
   if (product.rows == 0 || product.columns == 0) return;
-  const bool contiguous = product.b.row_stride == 1 || product.b.column_stride == 1;
-  if (product.rows <= few_rows && contiguous) return gemv(product, context, epilogue);
   EIGENFORMER_DISPATCH(context.instruction_set(), gemm<T>(product, epilogue, context));
 }
 

@@ -10,8 +10,8 @@ using namespace simd::EIGENFORMER_TARGET;
 /// depend on them.
 template <class T>
 struct GemmBlocks {
-  static constexpr Index depth = 256;          ///< longest part of a sum: a panel of B fits the first cache
-  static constexpr Index group = 4;            ///< panels that are packed together: they fit the second cache
+  static constexpr Index depth = 512;          ///< longest part of a sum: longer ones gain nothing
+  static constexpr Index group = 2;            ///< panels that are packed together: they fit the second cache
   static constexpr Index rows = 4096;          ///< rows of A copied at a time
   static constexpr Index rows_of_a_copy = 64;  ///< rows that one thread copies at a time
 
@@ -48,7 +48,8 @@ struct PanelProduct {
 
 /// Writes a tile whose last columns do not exist.
 template <class T, class Epilogue>
-[[gnu::noinline]] void store_edge(const PanelProduct<T>& panel, const T* sums, Index row, int rows, const Epilogue& epilogue) {
+[[gnu::noinline]] void store_edge(const PanelProduct<T>& panel, const T* sums, Index row, int rows,
+                                  const Epilogue& epilogue) {
   constexpr Index lanes = Vec<T>::lanes;
   for (int r = 0; r < rows; ++r) {
     T* const c = panel.c + (row + r) * panel.c_stride;
@@ -195,6 +196,7 @@ Index rows_of_task(Index rows, Index groups, int threads) {
 
 template <class T, class Epilogue>
 void gemm(const Product<T>& product, const Epilogue& epilogue, Context& context) {
+  if (prefers_gemv(product)) return gemv(product, epilogue, context);
   using Blocks = GemmBlocks<T>;
   const Index part = Blocks::part(product.depth);
   const Index width = Blocks::group * tile_columns<T>;

@@ -8,7 +8,7 @@ using namespace simd::EIGENFORMER_TARGET;
 // ------------------------------------
 
 inline constexpr int dot_columns = 4;  ///< columns read side by side: one stream does not saturate memory, four do
-inline constexpr int dot_rows = registers >= 32 ? 4 : 2;
+inline constexpr int dot_rows = registers >= 32 ? 4 : registers >= 16 ? 3 : 2;
 inline constexpr Index prefetch_bytes = 1024;  ///< how far ahead of its use a column is asked for
 
 template <class T, int Columns, int Rows>
@@ -174,6 +174,14 @@ Index stream_columns(Index rows) {
   constexpr Index bytes = 16384;
   const Index columns = bytes / static_cast<Index>(sizeof(T)) / rows / 64 * 64;
   return columns < 64 ? 64 : columns > 2048 ? 2048 : columns;
+}
+
+/// Whether that is faster than packing B, as measured on matrices of 128 x 384 to 4096 x 4096: dot products read all of
+/// A once more for every few columns, which few registers make dear.
+template <class T>
+bool prefers_gemv(const Product<T>& product) {
+  if (product.b.column_stride == 1) return product.rows <= 16;
+  return product.b.row_stride == 1 && product.rows <= (registers >= 32 ? 16 : 8);
 }
 
 template <class T, class Epilogue>
