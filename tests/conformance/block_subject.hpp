@@ -1,0 +1,205 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/concepts.hpp>
+#include <eigenformer/core/tokens.hpp>
+#include <eigenformer/io/checkpoint.hpp>
+
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include "conformance/subject.hpp"
+
+namespace conformance {
+
+/// What a block reads: numbers in rows of `features`.
+struct Features {
+  Index features;
+};
+/// What a block reads: tokens. The tests hand them over as numbers.
+struct Tokens {
+  Index vocabulary;
+};
+
+/// A block B as a Subject. `Extra` are the arguments of forward that stand between y and the context, such as a mask.
+template <class T, class B, class Input, class... Extra>
+class BlockSubject final : public Subject<T> {
+ public:
+  static constexpr bool reads_tokens = std::is_same_v<Input, Tokens>;
+  static constexpr bool is_tokenwise = ef::TokenwiseBlock<B, T> && sizeof...(Extra) == 0;
+
+  BlockSubject(B block, Input input, Extra... extra)
+      : block_(std::move(block)), input_(input), extra_(std::move(extra)...) {
+    if constexpr (reads_tokens) {
+      out_ = block_.output_like(ef::Tensor<ef::TokensView::Token, 2>(1, 1)).dimension(2);
+    } else {
+      out_ = block_.output_like(ef::Tensor<T, 3>(1, 1, input_.features)).dimension(2);
+    }
+  }
+
+  Index in_features() const override {
+    if constexpr (reads_tokens) {
+      return 1;
+    } else {
+      return input_.features;
+    }
+  }
+  Index out_features() const override { return out_; }
+  bool differentiable() const override { return !reads_tokens; }
+  bool tokenwise() const override { return is_tokenwise; }
+
+  std::vector<T> input(Extent extent, support::Generator& random) const override {
+    std::vector<T> x(static_cast<std::size_t>(extent.tokens() * in_features()));
+    for (T& number : x) {
+      if constexpr (reads_tokens) {
+        number = static_cast<T>(random.integer(input_.vocabulary));
+      } else {
+        number = static_cast<T>(random.normal());
+      }
+    }
+    return x;
+  }
+
+  std::unique_ptr<Subject<T>> copy() const override { return with(B(block_)); }
+  std::unique_ptr<Subject<T>> move() override { return with(std::move(block_)); }
+  void assign(const Subject<T>& other) override { block_ = dynamic_cast<const BlockSubject&>(other).block_; }
+
+  void forward(const T* x, T* y, Extent extent, ef::Context& context) const override {
+    call(reader(x, extent), writer(y, extent, out_), context, nullptr);
+  }
+  void forward_with_cache(const T* x, T* y, Extent extent, ef::Context& context) override {
+    call(reader(x, extent), writer(y, extent, out_), context, &cache_);
+  }
+  void backward(const T* dy, T* dx, Extent extent, ef::Context& context) override {
+    call_backward(constant(dy, extent, out_), writer(dx, extent, in_features()), context);
+  }
+  std::vector<T> call_operator(const T* x, Extent extent) const override {
+    return std::apply([&](const auto&... extra) { return flat(block_(owned(x, extent), extra...)); }, extra_);
+  }
+  std::vector<T> call_operator(const T* x, Extent extent, ef::Context& context) const override {
+    return std::apply([&](const auto&... extra) { return flat(block_(owned(x, extent), extra..., context)); }, extra_);
+  }
+
+  void forward_strided(const T* x, Index x_stride, T* y, Index y_stride, Index rows, ef::Context& context) override {
+    if constexpr (is_tokenwise) {
+      block_.forward(ef::ConstRowsView<T>(x, rows, in_features(), x_stride), ef::RowsView<T>(y, rows, out_, y_stride),
+                     context, &cache_);
+    } else {
+      throw std::logic_error("not a token-wise block");
+    }
+  }
+  void backward_strided(const T* dy, Index dy_stride, T* dx, Index dx_stride, Index rows,
+                        ef::Context& context) override {
+    if constexpr (is_tokenwise) {
+      block_.backward(ef::ConstRowsView<T>(dy, rows, out_, dy_stride), cache_,
+                      ef::RowsView<T>(dx, rows, in_features(), dx_stride), context);
+    } else {
+      throw std::logic_error("not a token-wise block");
+    }
+  }
+
+  void forward_wide_x(T* y, ef::Context& context) override {
+    if constexpr (!reads_tokens) {
+      const ef::Tensor<T, 3> wide = ef::Tensor<T, 3>(1, 2, input_.features + 1).setConstant(T(1));
+      call(ef::ConstTensorView<T, 3>(wide), writer(y, {1, 2}, out_), context, &cache_);
+    }
+  }
+  void forward_wide_y(T* y, ef::Context& context) override {
+    const std::vector<T> x(static_cast<std::size_t>(2 * in_features()), T(0));
+    call(reader(x.data(), {1, 2}), writer(y, {1, 2}, out_ + 1), context, &cache_);
+  }
+  void backward_wide_dy(T* dx, Extent extent, ef::Context& context) override {
+    const std::vector<T> dy(static_cast<std::size_t>(extent.tokens() * (out_ + 1)), T(0));
+    call_backward(constant(dy.data(), extent, out_ + 1), writer(dx, extent, in_features()), context);
+  }
+  void backward_wide_dx(T* dx, Extent extent, ef::Context& context) override {
+    const std::vector<T> dy(static_cast<std::size_t>(extent.tokens() * out_), T(0));
+    call_backward(constant(dy.data(), extent, out_), writer(dx, extent, in_features() + 1), context);
+  }
+
+  std::vector<Visited<T>> parameters() override {
+    std::vector<Visited<T>> result;
+    block_.visit_parameters([&](const ef::Name& name, auto& parameter) {
+      result.push_back({name.str(), parameter.values(), parameter.gradients(), &parameter.trainable});
+    });
+    return result;
+  }
+  std::vector<Visited<const T>> constant_parameters() const override {
+    std::vector<Visited<const T>> result;
+    block_.visit_parameters([&](const ef::Name& name, const auto& parameter) {
+      result.push_back({name.str(), parameter.values(), parameter.gradients(), nullptr});
+    });
+    return result;
+  }
+  void save(const std::string& path) const override { ef::save_safetensors(path, block_); }
+  void load(const std::string& path) override { ef::load_safetensors(path, block_); }
+
+ private:
+  std::unique_ptr<Subject<T>> with(B block) const {
+    return std::apply(
+        [&](const auto&... extra) { return std::make_unique<BlockSubject>(std::move(block), input_, extra...); },
+        extra_);
+  }
+
+  static ef::ConstTensorView<T, 3> constant(const T* data, Extent extent, Index features) {
+    return {data, extent.batch, extent.length, features};
+  }
+  static ef::TensorView<T, 3> writer(T* data, Extent extent, Index features) {
+    return {data, extent.batch, extent.length, features};
+  }
+  /// What forward reads, in place for numbers. Tokens are put into memory that is kept, so that it is not counted.
+  auto reader(const T* x, Extent extent) const {
+    if constexpr (reads_tokens) {
+      tokens_.resize(static_cast<std::size_t>(extent.tokens()));
+      for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = static_cast<ef::TokensView::Token>(x[i]);
+      return ef::TokensView(tokens_.data(), {extent.batch, extent.length});
+    } else {
+      return constant(x, extent, input_.features);
+    }
+  }
+  auto owned(const T* x, Extent extent) const {
+    if constexpr (reads_tokens) {
+      ef::Tensor<ef::TokensView::Token, 2> tokens(extent.batch, extent.length);
+      std::copy_n(reader(x, extent).data(), tokens.size(), tokens.data());
+      return tokens;
+    } else {
+      ef::Tensor<T, 3> tensor(extent.batch, extent.length, input_.features);
+      std::copy_n(x, tensor.size(), tensor.data());
+      return tensor;
+    }
+  }
+  static std::vector<T> flat(const ef::Tensor<T, 3>& y) { return {y.data(), y.data() + y.size()}; }
+
+  template <class X, class Y>
+  void call(const X& x, const Y& y, ef::Context& context, typename B::Cache* cache) const {
+    std::apply([&](const auto&... extra) { block_.forward(x, y, extra..., context, cache); }, extra_);
+  }
+  template <class Dy, class Dx>
+  void call_backward(const Dy& dy, const Dx& dx, ef::Context& context) {
+    if constexpr (reads_tokens) {
+      block_.backward(dy, cache_, context);
+    } else {
+      block_.backward(dy, cache_, dx, context);
+    }
+  }
+
+  B block_;
+  Input input_;
+  std::tuple<Extra...> extra_;
+  Index out_ = 0;
+  typename B::Cache cache_;
+  mutable std::vector<ef::TokensView::Token> tokens_;
+};
+
+/// A row of the table: `make(random)` gives the block; it is called for each test anew.
+///   row<T>("LayerNorm", Features{13}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 13}); })
+template <class T, class Input, class Make, class... Extra>
+Row<T> row(std::string name, Input input, Make make, Extra... extra) {
+  using B = decltype(make(ef::Random(0)));
+  return {std::move(name), [=]() -> std::unique_ptr<Subject<T>> {
+            return std::make_unique<BlockSubject<T, B, Input, Extra...>>(make(ef::Random(7)), input, extra...);
+          }};
+}
+
+}  // namespace conformance

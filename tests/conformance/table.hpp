@@ -1,0 +1,135 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/multi_head_attention.hpp>
+#include <eigenformer/attention/multi_query_attention.hpp>
+#include <eigenformer/block/feed_forward.hpp>
+#include <eigenformer/block/gated_feed_forward.hpp>
+#include <eigenformer/block/parallel_block.hpp>
+#include <eigenformer/block/post_norm.hpp>
+#include <eigenformer/block/pre_norm.hpp>
+#include <eigenformer/block/sequential.hpp>
+#include <eigenformer/block/stack.hpp>
+#include <eigenformer/linear/embedding.hpp>
+#include <eigenformer/linear/linear.hpp>
+#include <eigenformer/model/decoder.hpp>
+#include <eigenformer/norm/layer_norm.hpp>
+#include <eigenformer/norm/rms_norm.hpp>
+#include <eigenformer/position/learned.hpp>
+#include <eigenformer/position/rotary.hpp>
+#include <eigenformer/position/sinusoidal.hpp>
+
+#include "conformance/block_subject.hpp"
+
+namespace conformance {
+
+// Every block of the library stands here; a block without a row fails the build (check_completeness.cmake). Widths are
+// prime or twice a prime, and wide enough that the largest extent of the tests is worth several threads.
+
+template <class T>
+using PreNormLayer = ef::PreNorm<ef::RmsNorm<T>, ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<>>,
+                                 ef::GatedFeedForward<T, ef::Silu>>;
+template <class T>
+using PostNormLayer = ef::PostNorm<ef::LayerNorm<T>, ef::MultiHeadAttention<T>, ef::FeedForward<T, ef::Relu>>;
+template <class T>
+using ParallelLayer =
+    ef::ParallelBlock<ef::LayerNorm<T>, ef::MultiQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>>,
+                      ef::GatedFeedForward<T, ef::Gelu>>;
+
+template <class T>
+PreNormLayer<T> pre_norm_layer(ef::Random random) {
+  return PreNormLayer<T>({.norm = {.dim = 38},
+                          .attention = {.dim = 38, .heads = 4, .kv_heads = 2, .head_dim = 10},
+                          .feed_forward = {.dim = 38, .hidden = 53}},
+                         random);
+}
+
+template <class T>
+std::vector<Row<T>> table() {
+  std::vector<Row<T>> rows;
+  const auto add = [&](std::string name, auto input, auto make, auto... extra) {
+    rows.push_back(row<T>(std::move(name), input, make, extra...));
+  };
+
+  add("LayerNorm", Features{79}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 79}); });
+  add("RmsNorm", Features{79}, [](ef::Random) { return ef::RmsNorm<T>({.dim = 79}); });
+  add("SinusoidalPositions", Features{74}, [](ef::Random) { return ef::SinusoidalPositions<T>({.dim = 74}); });
+  add("SinusoidalPositions_half_split", Features{74},
+      [](ef::Random) { return ef::SinusoidalPositions<T, ef::HalfSplit>({.dim = 74}); });
+  add("LearnedPositions", Features{79},
+      [](ef::Random random) { return ef::LearnedPositions<T>({.max_length = 83, .dim = 79}, random); });
+  add("Linear", Features{31},
+      [](ef::Random random) { return ef::Linear<T>({.in_features = 31, .out_features = 43}, random); });
+  add("Linear_without_bias", Features{31},
+      [](ef::Random random) { return ef::Linear<T>({.in_features = 31, .out_features = 43, .bias = false}, random); });
+  add("Embedding", Tokens{29},
+      [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random); });
+  add("FeedForward", Features{31},
+      [](ef::Random random) { return ef::FeedForward<T, ef::Gelu>({.dim = 31, .hidden = 59}, random); });
+  add("GatedFeedForward", Features{31},
+      [](ef::Random random) { return ef::GatedFeedForward<T, ef::Silu>({.dim = 31, .hidden = 59}, random); });
+  add(
+      "GroupedQueryAttention", Features{37},
+      [](ef::Random random) {
+        using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<>>;
+        return Attention({.dim = 37, .heads = 6, .kv_heads = 3, .head_dim = 10, .value_dim = 7}, random);
+      },
+      ef::Causal{});
+  add(
+      "MultiHeadAttention", Features{34},
+      [](ef::Random random) { return ef::MultiHeadAttention<T>({.dim = 34, .heads = 2}, random); }, ef::NoMask{});
+  add(
+      "MultiQueryAttention", Features{39},
+      [](ef::Random random) { return ef::MultiQueryAttention<T>({.dim = 39, .heads = 3}, random); }, ef::Causal{});
+  add(
+      "PreNorm", Features{38}, [](ef::Random random) { return pre_norm_layer<T>(random); }, ef::Causal{});
+  add(
+      "PostNorm", Features{38},
+      [](ef::Random random) {
+        return PostNormLayer<T>(
+            {.norm = {.dim = 38}, .attention = {.dim = 38, .heads = 2}, .feed_forward = {.dim = 38, .hidden = 53}},
+            random);
+      },
+      ef::NoMask{});
+  add(
+      "ParallelBlock", Features{38},
+      [](ef::Random random) {
+        return ParallelLayer<T>({.norm = {.dim = 38, .bias = false},
+                                 .attention = {.dim = 38, .heads = 3, .head_dim = 14},
+                                 .feed_forward = {.dim = 38, .hidden = 53}},
+                                random);
+      },
+      ef::Causal{});
+  add(
+      "Stack", Features{38},
+      [](ef::Random random) {
+        return ef::Stack<PreNormLayer<T>>(
+            {pre_norm_layer<T>(random.split()), pre_norm_layer<T>(random.split()), pre_norm_layer<T>(random.split())});
+      },
+      ef::Causal{});
+  add("Sequential", Features{31}, [](ef::Random random) {
+    return ef::Sequential(ef::LayerNorm<T>({.dim = 31}),
+                          ef::Linear<T>({.in_features = 31, .out_features = 43}, random.split()),
+                          ef::FeedForward<T, ef::GeluTanh>({.dim = 43, .hidden = 13}, random.split()));
+  });
+  add(
+      "Sequential_of_sequences", Features{31},
+      [](ef::Random random) {
+        return ef::Sequential(ef::Linear<T>({.in_features = 31, .out_features = 38}, random.split()),
+                              pre_norm_layer<T>(random.split()), ef::RmsNorm<T>({.dim = 38}));
+      },
+      ef::Causal{});
+  add("Decoder", Tokens{29}, [](ef::Random random) {
+    return ef::LlamaDecoder<T>({.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53},
+                               random);
+  });
+  add("Decoder_with_output", Tokens{29}, [](ef::Random random) {
+    return ef::LlamaDecoder<T, ef::Linear<T>, ef::HalfSplit>(
+        {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 3, .hidden = 53}, random);
+  });
+  return rows;
+}
+
+}  // namespace conformance

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+
+#include "conformance/table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace conformance {
+
+template <>
+const std::vector<Row<float>>& rows<float>() {
+  static const std::vector<Row<float>> all = table<float>();
+  return all;
+}
+template <>
+const std::vector<Row<double>>& rows<double>() {
+  static const std::vector<Row<double>> all = table<double>();
+  return all;
+}
+
+}  // namespace conformance
+
+TEST(ConformanceTable, has_every_block_once_for_float_and_double) {
+  const auto& single = conformance::rows<float>();
+  const auto& twice = conformance::rows<double>();
+  ASSERT_EQ(single.size(), twice.size());
+  EXPECT_GE(single.size(), 19U);
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < single.size(); ++i) {
+    EXPECT_EQ(single[i].name, twice[i].name);
+    EXPECT_TRUE(names.insert(single[i].name).second) << single[i].name;
+  }
+}
