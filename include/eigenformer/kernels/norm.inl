@@ -54,6 +54,12 @@ EIGENFORMER_INLINE T quotient(T a, Index count) {
   return a / divisor;
 }
 
+template <class T>
+EIGENFORMER_INLINE T below_largest(double x) {
+  constexpr double largest = static_cast<double>((std::numeric_limits<T>::max)());
+  return static_cast<T>(x < largest ? x : largest);
+}
+
 /// Mean and variance in two passes, the second around the mean that the first found: its sum of d corrects what the
 /// first rounded, so that a large mean costs no digits, and equal numbers leave exactly zero. Returns whether the sums
 /// can be trusted: nothing overflowed, and nothing vanished that would count beside epsilon.
@@ -82,8 +88,8 @@ EIGENFORMER_INLINE bool find_moments(const T* x, Index count, double epsilon, Mo
   const double variance = static_cast<double>(squares - sum * m.rest) / static_cast<double>(count);
   const double spread = (variance > 0 ? variance : 0) + epsilon * wide_scale * wide_scale;
   const double factor = spread > 0 ? 1 / std::sqrt(spread) : 0;
-  m.factor = static_cast<T>(factor);
-  m.inverse = static_cast<T>(factor * wide_scale);
+  m.factor = below_largest<T>(factor);  // beyond only if all d are 0, which infinity would make NaN
+  m.inverse = below_largest<T>(factor * wide_scale);
   constexpr double vanishing = sizeof(T) == 4 ? 0x1p-80 : 0x1p-900;
   return is_finite(total) && is_finite(squares) && spread > vanishing;
 }

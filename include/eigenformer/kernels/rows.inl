@@ -6,7 +6,7 @@ using namespace simd::EIGENFORMER_TARGET;
 
 /// Rows longer than this are summed in pieces of it, so that the error of a sum grows with the number of pieces and not
 /// with the length.
-inline constexpr Index piece = 4096;
+inline constexpr Index piece = 1024;
 EIGENFORMER_INLINE Index piece_length(Index begin, Index count) {
   return count - begin < piece ? count - begin : piece;
 }

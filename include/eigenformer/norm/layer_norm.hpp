@@ -4,6 +4,7 @@
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/norm/normalise.hpp>
 
+#include <concepts>
 #include <optional>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
@@ -59,9 +60,10 @@ class LayerNorm : public Block<LayerNorm<T>> {
     weight = Parameter<T>(Vector<T>::Ones(options.dim));
     if (options.bias) bias = Parameter<T>(Vector<T>::Zero(options.dim));
   }
-  /// From given weights. Throws ShapeError if their sizes differ.
-  explicit LayerNorm(Vector<T> given_weight, std::optional<Vector<T>> given_bias = {}, double given_epsilon = 1e-5)
-      : epsilon(given_epsilon), weight(std::move(given_weight)) {
+  /// From given weights, a Vector or what converts to one. Throws ShapeError if their sizes differ.
+  template <std::convertible_to<Vector<T>> V>  // a template, so that {.dim = 5, .bias = false} cannot mean a Vector
+  explicit LayerNorm(V&& given_weight, std::optional<Vector<T>> given_bias = {}, double given_epsilon = 1e-5)
+      : epsilon(given_epsilon), weight(Vector<T>(std::forward<V>(given_weight))) {
     require_positive(weight.size(), "LayerNorm", "size of weight");
     detail::require_epsilon(epsilon, "LayerNorm");
     if (!given_bias) return;

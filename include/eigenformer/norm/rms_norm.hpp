@@ -4,6 +4,8 @@
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/norm/normalise.hpp>
 
+#include <concepts>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct RmsNormOptions {
@@ -50,9 +52,10 @@ class RmsNorm : public Block<RmsNorm<T>> {
     detail::require_epsilon(epsilon, "RmsNorm");
     weight = Parameter<T>(Vector<T>::Ones(options.dim));
   }
-  /// From given weights.
-  explicit RmsNorm(Vector<T> given_weight, double given_epsilon = 1e-6)
-      : epsilon(given_epsilon), weight(std::move(given_weight)) {
+  /// From given weights, a Vector or what converts to one.
+  template <std::convertible_to<Vector<T>> V>  // a template, so that {.dim = 5, .epsilon = 0} cannot mean a Vector
+  explicit RmsNorm(V&& given_weight, double given_epsilon = 1e-6)
+      : epsilon(given_epsilon), weight(Vector<T>(std::forward<V>(given_weight))) {
     require_positive(weight.size(), "RmsNorm", "size of weight");
     detail::require_epsilon(epsilon, "RmsNorm");
   }
