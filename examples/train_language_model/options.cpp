@@ -17,11 +17,11 @@ constexpr const char* usage = R"(usage: train_language_model [options]
 Trains a small byte-level language model on text, saves it, loads it back and lets it write.
 
   --text FILE...       what to learn from (default: the headers, tests and documents of this project)
-  --steps N            optimiser steps (600)
+  --steps N            optimiser steps (2400)
   --batch N            windows per step (8)
-  --length N           bytes per window (256)
+  --length N           bytes per window (128)
   --dim N              features of a position (128)
-  --layers N           layers (4)
+  --layers N           layers (3)
   --heads N            query heads (4)
   --kv-heads N         key/value heads, a divisor of --heads (2)
   --hidden N           features inside the feed-forward blocks (384)

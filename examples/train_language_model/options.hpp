@@ -11,11 +11,11 @@
 /// What the command line says. What shapes the model or the order of training is stored with a checkpoint.
 struct Options {
   std::vector<std::string> text;  ///< files; empty for the project's own
-  long steps = 600;
+  long steps = 2400;
   long batch = 8;
-  long length = 256;  ///< bytes that the model sees at a time
+  long length = 128;  ///< bytes that the model sees at a time
   long dim = 128;
-  long layers = 4;
+  long layers = 3;
   long heads = 4;
   long kv_heads = 2;
   long hidden = 384;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <vector>
 
 #define EIGENFORMER_KERNEL <train_language_model/peak.inl>
@@ -26,19 +27,20 @@ Index operations_of_round(InstructionSet instruction_set) {
 
 double peak_operations_per_second(eigenformer::Context& context) {
   namespace ef = eigenformer;
-  constexpr int runs = 20;
-  constexpr ef::Index rounds = 1'000'000;  // some milliseconds
-  const double operations = static_cast<double>(rounds * ef::operations_of_round(context.instruction_set()));
-  std::vector<float> results(static_cast<std::size_t>(context.threads()));
-  double best = 0;
-  for (int run = 0; run < runs; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    context.parallel_for(context.threads(), operations * context.threads(), [&](ef::Index thread) {
-      results[static_cast<std::size_t>(thread)] = ef::multiply_add_rounds(rounds, context.instruction_set());
-    });
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = (std::max)(best, operations * context.threads() / seconds);
-  }
-  // The chains converge to 2 each; a result that is something else was not computed.
-  return std::all_of(results.begin(), results.end(), [](float sum) { return sum > 0; }) ? best : 0;
+  using Clock = std::chrono::steady_clock;
+  constexpr int runs = 100;
+  constexpr ef::Index rounds = 250'000;  // less than a millisecond, so that some runs go without a pause by the system
+  const ef::InstructionSet instruction_set = context.instruction_set();
+  const double operations = static_cast<double>(rounds * ef::operations_of_round(instruction_set));
+  std::vector<double> best(static_cast<std::size_t>(context.threads()));
+  context.parallel_for(context.threads(), operations * runs * context.threads(), [&](ef::Index thread) {
+    double& rate = best[static_cast<std::size_t>(thread)];
+    for (int run = 0; run < runs; ++run) {
+      const Clock::time_point start = Clock::now();
+      const float sum = ef::multiply_add_rounds(rounds, instruction_set);
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      if (sum > 0) rate = (std::max)(rate, operations / seconds);  // looked at, so that nothing is left out
+    }
+  });
+  return std::accumulate(best.begin(), best.end(), 0.0);
 }

@@ -3,7 +3,8 @@
 
 #include <eigenformer/core/context.hpp>
 
-/// The arithmetic that training is measured against: the largest number of fp32 operations per second that a loop of
-/// independent fused multiply-adds reaches in registers, on the instruction set and all the threads of the Context, in
-/// the best of several short runs. A multiply-add counts as two.
+/// The fp32 operations per second that training is measured against: every thread of the Context runs a loop of
+/// independent multiply-adds in registers on the Context's instruction set, all at the same time, and the rates of the
+/// threads, each in its best of many runs of under a millisecond, are added up. A multiply-add counts as two
+/// operations.
 double peak_operations_per_second(eigenformer::Context& context);
