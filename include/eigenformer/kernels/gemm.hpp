@@ -17,8 +17,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 ///   gemm<float>({.rows = tokens, .columns = out, .depth = in, .a = plain(x, in), .b = transposed(w, in),
 ///                .c = y, .c_stride = out}, context, AddBias<float>{b});
 /// A product of few rows reads B as it lies in memory instead of packing it (gemv.hpp). The order of every sum depends
-/// on the shape and the instruction set alone, not on threads or alignment. Allocates nothing after the first call with
-/// a shape.
+/// on the shape, the strides and the instruction set alone, not on threads or alignment. Allocates nothing after the
+/// first call with a shape.
 template <class T, class Epilogue = AddBias<T>>
 void gemm(const Product<T>& product, Context& context, const Epilogue& epilogue = {}) {
   if (product.rows == 0 || product.columns == 0) return;

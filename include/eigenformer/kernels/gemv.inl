@@ -9,12 +9,14 @@ using namespace simd::EIGENFORMER_TARGET;
 
 inline constexpr int dot_columns = 4;  ///< columns read side by side: one stream does not saturate memory, four do
 inline constexpr int dot_rows = registers >= 32 ? 4 : registers >= 16 ? 3 : 2;
-inline constexpr Index prefetch_bytes = 1024;  ///< how far ahead of its use a column is asked for
+inline constexpr int dot_columns_of_one_row = 8;
+inline constexpr Index far_ahead = 1024;        ///< bytes before its use that a column is asked for from memory
+inline constexpr Index large_matrix = 4 << 20;  ///< bytes; smaller ones are likely in a cache, where asking costs time
 
-template <class T, int Columns, int Rows>
+template <class T, int Columns, int Rows, Index AheadBytes = far_ahead>
 EIGENFORMER_INLINE void dot_products(const Product<T>& product, Index row, Index column) {
   constexpr Index lanes = Vec<T>::lanes;
-  constexpr Index ahead = prefetch_bytes / static_cast<Index>(sizeof(T));
+  constexpr Index ahead = AheadBytes / static_cast<Index>(sizeof(T));
   const Index a_stride = product.a.row_stride, b_stride = product.b.column_stride, depth = product.depth;
   const T* const a = product.a.data + row * a_stride;
   const T* const b = product.b.data + column * b_stride;
@@ -31,7 +33,7 @@ EIGENFORMER_INLINE void dot_products(const Product<T>& product, Index row, Index
     for (int m = 0; m < Rows; ++m) x[m] = Vec<T>::load(a + m * a_stride + k);
 #pragma GCC unroll 8
     for (int n = 0; n < Columns; ++n) {
-      __builtin_prefetch(b + n * b_stride + k + ahead);
+      if constexpr (ahead > 0) __builtin_prefetch(b + n * b_stride + k + ahead);
       const Vec<T> w = Vec<T>::load(b + n * b_stride + k);
 #pragma GCC unroll 8
       for (int m = 0; m < Rows; ++m) sum[n][m] = fma(w, x[m], sum[n][m]);
@@ -77,9 +79,23 @@ struct DotTask {
     const Index first = task * columns;
     const Index end = product.columns - first < columns ? product.columns : first + columns;
     Index column = first;
+    if (product.rows == 1) column = one_row(first, end);
     for (; column + dot_columns <= end; column += dot_columns) dot_all_rows<T, dot_columns>(product, column);
     for (; column < end; ++column) dot_all_rows<T, 1>(product, column);
     finish_stored(epilogue, product.c, product.c_stride, product.rows, first, end - first);
+  }
+
+  /// Products of a single row for as many whole groups of columns as there are; returns the first column left.
+  Index one_row(Index column, Index end) const {
+    const bool large = product.columns * product.depth * static_cast<Index>(sizeof(T)) >= large_matrix;
+    for (; column + dot_columns_of_one_row <= end; column += dot_columns_of_one_row) {
+      if (large) {
+        dot_products<T, dot_columns_of_one_row, 1>(product, 0, column);
+      } else {
+        dot_products<T, dot_columns_of_one_row, 1, 0>(product, 0, column);
+      }
+    }
+    return column;
   }
 };
 
