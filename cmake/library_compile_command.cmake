@@ -4,7 +4,7 @@
 function(eigenformer_library_compile_command result)
   separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
   set(command "${CMAKE_CXX_COMPILER}" -std=c++20 ${flags} "-I${PROJECT_SOURCE_DIR}/include")
-  foreach(target Eigen3::Eigen nlohmann_json::nlohmann_json)
+  foreach(target Eigen3::Eigen)
     get_target_property(directories ${target} INTERFACE_INCLUDE_DIRECTORIES)
     # -isystem of a directory that the compiler searches anyway would reorder its own search.
     list(REMOVE_ITEM directories ${CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES})

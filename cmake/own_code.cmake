@@ -4,6 +4,6 @@
 add_library(eigenformer_own_code INTERFACE)
 target_compile_options(eigenformer_own_code INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
-target_link_libraries(eigenformer_own_code INTERFACE eigenformer::io)
+target_link_libraries(eigenformer_own_code INTERFACE eigenformer::eigenformer)
 
 set(CMAKE_CXX_EXTENSIONS OFF)

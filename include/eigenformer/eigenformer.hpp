@@ -6,6 +6,7 @@
 #include <eigenformer/attention.hpp>
 #include <eigenformer/block.hpp>
 #include <eigenformer/core.hpp>
+#include <eigenformer/io.hpp>
 #include <eigenformer/kernels.hpp>
 #include <eigenformer/linear.hpp>
 #include <eigenformer/model.hpp>
