@@ -17,7 +17,7 @@ constexpr const char* usage = R"(usage: train_language_model [options]
 Trains a small byte-level language model on text, saves it, loads it back and lets it write.
 
   --text FILE...       what to learn from (default: the headers, tests and documents of this project)
-  --steps N            optimiser steps (2400)
+  --steps N            optimiser steps (1500)
   --batch N            windows per step (8)
   --length N           bytes per window (128)
   --dim N              features of a position (128)

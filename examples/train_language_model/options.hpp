@@ -11,7 +11,7 @@
 /// What the command line says. What shapes the model or the order of training is stored with a checkpoint.
 struct Options {
   std::vector<std::string> text;  ///< files; empty for the project's own
-  long steps = 2400;
+  long steps = 1500;
   long batch = 8;
   long length = 128;  ///< bytes that the model sees at a time
   long dim = 128;
