@@ -18,7 +18,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
 //   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left.
 
-/// Vector registers that a kernel may count on. SSE2 has 16, but a multiplication apart from its addition occupies some.
+/// Vector registers that a kernel may count on. SSE2 has 16, but a multiplication apart from its addition occupies
+/// some.
 inline constexpr int registers = 12;
 
 template <class T>
