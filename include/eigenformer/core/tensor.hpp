@@ -44,6 +44,10 @@ class TensorView : public Eigen::TensorMap<Tensor<T, Rank>> {
   using Map = Eigen::TensorMap<Tensor<T, Rank>>;
   using Map::Map;
   using Map::operator=;
+  TensorView& operator=(const ConstTensorView<T, Rank>& other) {
+    Map::operator=(static_cast<const typename ConstTensorView<T, Rank>::Map&>(other));  // Eigen knows its own maps only
+    return *this;
+  }
   TensorView(Tensor<T, Rank>& tensor) : Map(tensor.data(), tensor.dimensions()) {}
   TensorView(const Map& map) : Map(map) {}
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/mask.hpp>
+#include <eigenformer/block/gated_feed_forward.hpp>
+#include <eigenformer/block/pre_norm.hpp>
+#include <eigenformer/block/stack.hpp>
+#include <eigenformer/norm/rms_norm.hpp>
+
+#include <gtest/gtest.h>
+
+#include "support/compare.hpp"
+#include "support/inputs.hpp"
+#include "support/tolerances.hpp"
+
+namespace ef = eigenformer;
+using ef::Index;
+
+namespace {
+
+using Layer = ef::PreNorm<ef::RmsNorm<double>, ef::GroupedQueryAttention<double, ef::Linear<double>, ef::Rotary<>>,
+                          ef::GatedFeedForward<double, ef::Silu>>;
+
+ef::Stack<Layer> stack(Index count) {
+  return ef::Stack<Layer>({.count = count,
+                           .layer = {.norm = {.dim = 12},
+                                     .attention = {.dim = 12, .heads = 2, .kv_heads = 1},
+                                     .feed_forward = {.dim = 12, .hidden = 17}}},
+                          ef::Random(1));
+}
+
+ef::Tensor<double, 3> random_input(Index batch, Index length) {
+  support::Generator random(1);
+  ef::Tensor<double, 3> x(batch, length, 12);
+  support::fill(x, support::Distribution::normal, random);
+  return x;
+}
+
+}  // namespace
+
+TEST(Stack, equals_its_layers_one_after_the_other) {
+  const ef::Tensor<double, 3> x = random_input(2, 5);
+  for (const Index count : {0, 1, 2, 3, 4}) {
+    const ef::Stack<Layer> block = stack(count);
+    ASSERT_EQ(static_cast<Index>(block.layers.size()), count);
+    ef::Tensor<double, 3> expected = x;
+    for (const Layer& layer : block.layers) expected = layer(expected, ef::Causal{});
+    EXPECT_TRUE(support::bit_equal(block(x, ef::Causal{}), expected)) << count << " layers";
+  }
+}
+
+TEST(Stack, layers_start_with_random_numbers_of_their_own) {
+  const ef::Stack<Layer> block = stack(2);
+  EXPECT_NE(block.layers[0].attention.query.weight.value, block.layers[1].attention.query.weight.value);
+}
+
+TEST(Stack, step_by_step_equals_all_at_once) {
+  const ef::Stack<Layer> block = stack(3);
+  const ef::Tensor<double, 3> x = random_input(2, 7);
+  const ef::Tensor<double, 3> whole = block(x, ef::Causal{});
+  ef::Context context;
+  auto key_values = block.key_value_caches(2, 7);
+  for (Index l = 0; l < 7; ++l) {
+    const ef::Tensor<double, 3> one = x.slice(std::array<Index, 3>{0, l, 0}, std::array<Index, 3>{2, 1, 12});
+    const ef::Tensor<double, 3> expected = whole.slice(std::array<Index, 3>{0, l, 0}, std::array<Index, 3>{2, 1, 12});
+    ef::Tensor<double, 3> y(2, 1, 12);
+    block.forward(one, y, ef::Causal{}, key_values, context);
+    EXPECT_TRUE(
+        within(support::worst_row_nmse(y, expected, 12), 12 * support::tolerance::attention_row_nmse<double>(1)));
+  }
+}
+
+TEST(Stack, without_layers_hands_gradients_through) {
+  ef::Stack<Layer> block = stack(0);
+  const ef::Tensor<double, 3> x = random_input(2, 5);
+  ef::Tensor<double, 3> y(2, 5, 12);
+  ef::Context context;
+  ef::Stack<Layer>::Cache cache;
+  block.forward(x, y, ef::Causal{}, context, &cache);
+  block.backward(x, cache, y, context);
+  EXPECT_TRUE(support::bit_equal(y, x));
+}
+
+TEST(Stack, rejects_other_numbers_of_caches_and_layers) {
+  ef::Stack<Layer> block = stack(2);
+  const ef::Tensor<double, 3> x = random_input(1, 3);
+  ef::Tensor<double, 3> y = x;
+  ef::Context context;
+  auto key_values = block.key_value_caches(1, 3);
+  key_values.pop_back();
+  try {
+    block.forward(x, y, ef::Causal{}, key_values, context);
+    ADD_FAILURE() << "expected ShapeError";
+  } catch (const ef::ShapeError& error) {
+    EXPECT_STREQ(error.what(), "Stack: expected a cache for each of 2 layers, got 1");
+  }
+  const ef::Stack<Layer>::Cache empty;
+  EXPECT_THROW(block.backward(x, empty, y, context), ef::ShapeError);
+  EXPECT_TRUE(support::bit_equal(x, y));
+  EXPECT_THROW(stack(-1), ef::OptionError);
+}
