@@ -1,0 +1,348 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include "reference/attention.hpp"
+#include "support/alignment.hpp"
+#include "support/compare.hpp"
+#include "support/inputs.hpp"
+#include "support/tolerances.hpp"
+
+#include <eigenformer/attention/attention.hpp>
+#include <eigenformer/attention/attention_backward.hpp>
+
+#include <ostream>
+
+namespace attention_test {
+
+namespace ef = eigenformer;
+using ef::Index;
+
+enum class Masked { none, causal, causal_top_left, padding };
+
+/// One call of attention: shapes, mask, segments, options, and where the tensors lie.
+struct Case {
+  Index batch = 1;
+  Index queries = 1;
+  Index keys = 1;
+  Index heads = 1;
+  Index kv_heads = 1;
+  Index key_dim = 1;
+  Index value_dim = 1;
+  Masked mask = Masked::none;
+  std::vector<Index> segments{};  ///< lengths of all segments but the last
+  double softcap = 0;
+  std::optional<double> softmax_scale{};
+  double query_deviation = 1;
+  Index gap = 0;     ///< elements between one position's heads and the next one's
+  Index offset = 0;  ///< from a cache line
+  std::uint64_t salt = 0;
+
+  /// Lengths that leave some keys of each batch, and of the last of several none.
+  std::vector<Index> lengths() const {
+    std::vector<Index> result;
+    for (Index b = 0; b < batch; ++b) result.push_back(b > 0 && b + 1 == batch ? 0 : (keys * (b + 1) + 1) / (b + 2));
+    return result;
+  }
+  reference::AttentionOptions reference_options() const {
+    reference::AttentionOptions result;
+    result.softcap = softcap;
+    result.scale = softmax_scale;
+    const std::vector<Index> some = lengths();
+    switch (mask) {
+      case Masked::none: break;
+      case Masked::causal: result.mask = reference::causal_mask(keys - queries); break;
+      case Masked::causal_top_left: result.mask = reference::causal_mask(0); break;
+      case Masked::padding: result.mask = reference::padding_mask({some.begin(), some.end()}); break;
+    }
+    return result;
+  }
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Case& c) {
+  constexpr std::array names = {"none", "causal", "causal top-left", "padding"};
+  out << "[B " << c.batch << ", S " << c.queries << ", T " << c.keys << ", heads " << c.heads << "/" << c.kv_heads
+      << ", d_k " << c.key_dim << ", d_v " << c.value_dim << ", mask " << names[static_cast<std::size_t>(c.mask)]
+      << ", segments before the last " << c.segments.size() << ", softcap " << c.softcap << "]";
+  return out;
+}
+
+/// Calls f with the mask of the case.
+template <class Function>
+void with_mask(const Case& c, const Function& f) {
+  const std::vector<Index> lengths = c.lengths();
+  switch (c.mask) {
+    case Masked::none: return f(ef::NoMask{});
+    case Masked::causal: return f(ef::Causal{});
+    case Masked::causal_top_left: return f(ef::Causal{ef::CausalAlignment::top_left});
+    case Masked::padding: return f(ef::Padding{lengths});
+  }
+}
+
+/// A tensor [batch, length, heads, dim] inside guard cells, filled with NaN until it is written.
+template <class T>
+struct Heads {
+  Heads(const Case& c, Index length, Index heads, Index dim)
+      : shape{c.batch, length, heads, dim}, cells(c.batch * length, heads * dim, heads * dim + c.gap, c.offset) {}
+
+  ef::HeadsView<T> view() {
+    const Index stride = cells.row_stride();
+    return {cells.data(), shape[0], shape[1], shape[2], shape[3], shape[1] * stride, stride, shape[3]};
+  }
+  std::vector<T> values() const {
+    std::vector<T> result;
+    for (Index r = 0; r < shape[0] * shape[1]; ++r) {
+      const T* const row = cells.data() + r * cells.row_stride();
+      result.insert(result.end(), row, row + shape[2] * shape[3]);
+    }
+    return result;
+  }
+  void fill(double deviation, support::Generator& random) {
+    for (Index r = 0; r < cells.rows(); ++r) {
+      for (Index i = 0; i < cells.cols(); ++i)
+        cells(r, i) = static_cast<T>(static_cast<float>(deviation * random.normal()));
+    }
+  }
+  template <class U = double>
+  reference::Array<U> widened() const {
+    return reference::widened<U>(values().data(), {shape[0], shape[1], shape[2], shape[3]});
+  }
+
+  std::array<Index, 4> shape;
+  support::GuardedRows<T> cells;
+};
+
+/// Inputs, outputs and gradients of a case.
+template <class T>
+struct Call {
+  explicit Call(const Case& chosen)
+      : c(chosen),
+        query(c, c.queries, c.heads, c.key_dim),
+        key(c, c.keys, c.kv_heads, c.key_dim),
+        value(c, c.keys, c.kv_heads, c.value_dim),
+        y(c, c.queries, c.heads, c.value_dim),
+        dy(c, c.queries, c.heads, c.value_dim),
+        dquery(c, c.queries, c.heads, c.key_dim),
+        dkey(c, c.keys, c.kv_heads, c.key_dim),
+        dvalue(c, c.keys, c.kv_heads, c.value_dim),
+        log_sum_exp(c.batch * c.heads * c.queries) {
+    support::Generator random(c.salt);
+    query.fill(c.query_deviation, random);
+    key.fill(1, random);
+    value.fill(1, random);
+    dy.fill(1, random);
+  }
+
+  void forward(ef::Context& context) {
+    with_mask(c, [&](const auto& mask) { forward(mask, context); });
+  }
+  template <class Mask>
+  void forward(const Mask& mask, ef::Context& context) {
+    ef::attention<T>({query.view(), segments()}, {y.view(), log_sum_exp.data()}, mask, options(), context);
+  }
+  void backward(ef::Context& context) {
+    with_mask(c, [&](const auto& mask) { backward(mask, context); });
+  }
+  template <class Mask>
+  void backward(const Mask& mask, ef::Context& context) {
+    ef::attention_backward<T>({query.view(), segments()}, {y.view(), dy.view(), log_sum_exp.data()},
+                              {dquery.view(), gradients()}, mask, options(), context);
+  }
+
+  testing::AssertionResult untouched_outside() const {
+    for (const Heads<T>* tensor : {&query, &key, &value, &y, &dy, &dquery, &dkey, &dvalue}) {
+      if (const auto result = tensor->cells.untouched_outside(); !result) return result;
+    }
+    return log_sum_exp.untouched_outside();
+  }
+
+  ef::AttentionOptions options() const { return {c.softmax_scale, c.softcap}; }
+  std::span<const ef::KeyValueSegment<T>> segments() {
+    kept_segments.clear();
+    for_each_segment([&](Index first, Index length) {
+      kept_segments.push_back({key.view().positions(first, length), value.view().positions(first, length)});
+    });
+    return kept_segments;
+  }
+  std::span<const ef::KeyValueGradient<T>> gradients() {
+    kept_gradients.clear();
+    for_each_segment([&](Index first, Index length) {
+      kept_gradients.push_back({dkey.view().positions(first, length), dvalue.view().positions(first, length)});
+    });
+    return kept_gradients;
+  }
+  template <class Function>
+  void for_each_segment(const Function& f) const {
+    Index first = 0;
+    for (const Index length : c.segments) {
+      f(first, length);
+      first += length;
+    }
+    f(first, c.keys - first);
+  }
+
+  Case c;
+  Heads<T> query;
+  Heads<T> key;
+  Heads<T> value;
+  Heads<T> y;
+  Heads<T> dy;
+  Heads<T> dquery;
+  Heads<T> dkey;
+  Heads<T> dvalue;
+  support::GuardedBuffer<T> log_sum_exp;
+  std::vector<ef::KeyValueSegment<T>> kept_segments;
+  std::vector<ef::KeyValueGradient<T>> kept_gradients;
+};
+
+/// double judges float, long double judges double.
+template <class T>
+using Judge = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+
+/// Length of the longest last-dimension row.
+template <class T>
+double longest(const reference::Array<T>& x) {
+  double result = 0;
+  for (long r = 0; r < x.rows(); ++r) {
+    double square = 0;
+    for (long i = 0; i < x.row_length(); ++i)
+      square += std::pow(static_cast<double>(x.data()[r * x.row_length() + i]), 2);
+    result = (std::max)(result, std::sqrt(square));
+  }
+  return result;
+}
+
+/// What a log-sum-exp may be off by: the error of the scores, each a dot product of at most |q| |k|, and of the sum.
+template <class T>
+double log_sum_exp_tolerance(const Case& c, double logit, double query_length, double key_length) {
+  const double scale = c.softmax_scale.value_or(1 / std::sqrt(static_cast<double>(c.key_dim)));
+  return support::tolerance::attention_abs<T>(logit, 1) +
+         support::tolerance::gemm_c * support::tolerance::epsilon<T> * scale * query_length * key_length;
+}
+
+/// The row measure, for the rows that are not nearly zero by cancellation, if there are any; the others are judged by
+/// the largest error.
+template <class T, class Expected>
+void expect_row_nmse(const std::vector<T>& actual, const Expected& expected, double negligible, double tolerance) {
+  const support::ErrorReport report = support::worst_row_nmse(actual, expected, expected.row_length(), negligible);
+  if (report.compared == 0) return;
+  EXPECT_TRUE(support::within(report, tolerance));
+}
+
+/// Calls f with a Context for each instruction set that this machine has.
+template <class Function>
+void for_each_instruction_set(const Function& f) {
+  int count = 0;
+  for (const ef::InstructionSet set : ef::all_instruction_sets) {
+    if (!ef::available(set)) continue;
+    ef::Context context({.instruction_set = set});
+    f(context);
+    ++count;
+  }
+  EXPECT_GE(count, 1);
+}
+
+/// One forward against the reference, with the limits of attention, for each instruction set.
+template <class T>
+void expect_forward(const Case& c) {
+  const Call<T> inputs(c);
+  const auto expected =
+      reference::attention(inputs.query.template widened<Judge<T>>(), inputs.key.template widened<Judge<T>>(),
+                           inputs.value.template widened<Judge<T>>(), c.reference_options());
+  const double logit = static_cast<double>(expected.largest_logit);
+  const double value = static_cast<double>(expected.largest_value);
+  const double limit =
+      log_sum_exp_tolerance<T>(c, logit, longest(inputs.query.widened()), longest(inputs.key.widened()));
+  for_each_instruction_set([&](ef::Context& context) {
+    SCOPED_TRACE(testing::Message() << c << " " << ef::name(context.instruction_set()) << " " << sizeof(T));
+    Call<T> call(c);
+    context.scratch().poison();
+    call.forward(context);
+    const std::vector<T> y = call.y.values();
+    EXPECT_TRUE(
+        support::within(support::max_error(y, expected.out), support::tolerance::attention_abs<T>(logit, value)));
+    expect_row_nmse(y, expected.out, 0.1 * value, support::tolerance::attention_row_nmse<T>(logit));
+    EXPECT_TRUE(support::within(support::max_error(call.log_sum_exp, expected.log_sum_exp), limit));
+    EXPECT_TRUE(call.untouched_outside());
+  });
+}
+
+/// `size` is what a gradient is made of before anything cancels. Rows that are small beside it, such as those of a
+/// query that sees one key and so has none, are judged by the largest error only.
+template <class T>
+void expect_gradient(const char* name, const std::vector<T>& actual, const reference::Array<Judge<T>>& expected,
+                     double logit, double size) {
+  SCOPED_TRACE(name);
+  if (expected.empty()) return;
+  const double negligible = (std::max)(0.1 * longest(expected), 0.02 * size);
+  expect_row_nmse(actual, expected, negligible, support::tolerance::backward_row_nmse<T>);
+  const double largest = (std::max)(size, longest(expected));
+  EXPECT_TRUE(
+      support::within(support::max_error(actual, expected), support::tolerance::attention_abs<T>(logit, largest)));
+}
+
+/// One backward against the reference, for each instruction set.
+template <class T>
+void expect_backward(const Case& c) {
+  const Call<T> inputs(c);
+  const auto q = inputs.query.template widened<Judge<T>>();
+  const auto k = inputs.key.template widened<Judge<T>>();
+  const auto v = inputs.value.template widened<Judge<T>>();
+  const double logit = static_cast<double>(reference::attention(q, k, v, c.reference_options()).largest_logit);
+  const double scale = c.softmax_scale.value_or(1 / std::sqrt(static_cast<double>(c.key_dim)));
+  const double dscore = scale * longest(inputs.dy.widened()) * longest(inputs.value.widened());
+  const double dvalue_size = longest(inputs.dy.widened());
+  const double dquery_size = dscore * longest(inputs.key.widened());
+  const double dkey_size = dscore * longest(inputs.query.widened());
+  const auto expected =
+      reference::attention_backward(q, k, v, inputs.dy.template widened<Judge<T>>(), c.reference_options());
+  for_each_instruction_set([&](ef::Context& context) {
+    SCOPED_TRACE(testing::Message() << c << " " << ef::name(context.instruction_set()) << " " << sizeof(T));
+    Call<T> call(c);
+    call.forward(context);
+    context.scratch().poison();
+    call.backward(context);
+    expect_gradient<T>("dquery", call.dquery.values(), expected.dq, logit, dquery_size);
+    expect_gradient<T>("dkey", call.dkey.values(), expected.dk, logit, dkey_size);
+    expect_gradient<T>("dvalue", call.dvalue.values(), expected.dv, logit, dvalue_size);
+    EXPECT_TRUE(call.untouched_outside());
+  });
+}
+
+/// Masks x (heads, kv_heads) x dims x lengths x segments, with softcap in some.
+inline std::vector<Case> table() {
+  std::vector<Case> cases;
+  const std::array<std::array<Index, 2>, 5> heads = {{{1, 1}, {3, 3}, {6, 2}, {5, 1}, {10, 2}}};
+  const std::array<std::array<Index, 2>, 4> dims = {{{2, 3}, {17, 5}, {13, 37}, {41, 23}}};
+  const std::array<std::array<Index, 2>, 7> lengths = {
+      {{1, 1}, {1, 61}, {7, 3}, {3, 71}, {29, 31}, {43, 131}, {67, 19}}};
+  std::uint64_t salt = 0;
+  for (const Masked mask : {Masked::none, Masked::causal, Masked::causal_top_left, Masked::padding}) {
+    for (const auto& [h, g] : heads) {
+      for (const auto& [dk, dv] : dims) {
+        for (const auto& [s, t] : lengths) {
+          for (const int cut : {0, 1, 2}) {
+            Case c{.batch = mask == Masked::padding ? 2 : 1,
+                   .queries = s,
+                   .keys = t,
+                   .heads = h,
+                   .kv_heads = g,
+                   .key_dim = dk,
+                   .value_dim = dv};
+            c.mask = mask;
+            if (cut == 1) c.segments = {t / 3};
+            if (cut == 2) c.segments = {0, t / 2, t - t / 2};
+            c.softcap = salt % 5 == 0 ? 1.7 : 0;
+            if (salt % 7 == 0) c.softmax_scale = 0.31;
+            c.gap = static_cast<Index>(salt % 3);
+            c.offset = static_cast<Index>(salt % 16);
+            c.salt = salt++;
+            cases.push_back(c);
+          }
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+}  // namespace attention_test

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MIT
+#include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/multi_head_attention.hpp>
+#include <eigenformer/attention/multi_query_attention.hpp>
+
+#include "reference/model.hpp"
+#include "support/allocation.hpp"
+#include "support/compare.hpp"
+#include "support/golden.hpp"
+#include "support/inputs.hpp"
+#include "support/tolerances.hpp"
+
+namespace {
+
+namespace ef = eigenformer;
+using ef::Index;
+template <class T>
+using Rotated = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>>;
+
+static_assert(ef::SequenceBlock<ef::GroupedQueryAttention<float>, float, ef::Causal>);
+static_assert(ef::SequenceBlock<ef::MultiHeadAttention<double>, double, ef::NoMask>);
+static_assert(ef::SequenceBlock<ef::MultiQueryAttention<float>, float, ef::Padding>);
+
+template <class T>
+ef::Tensor<T, 3> normal(Index batch, Index length, Index dim, std::uint64_t salt) {
+  support::Generator random(salt);
+  ef::Tensor<T, 3> x(batch, length, dim);
+  support::fill(x, support::Distribution::normal, random);
+  return x;
+}
+
+template <class T>
+ef::Tensor<T, 3> positions(const ef::Tensor<T, 3>& x, Index first, Index length) {
+  return x.slice(std::array<Index, 3>{0, first, 0}, std::array<Index, 3>{x.dimension(0), length, x.dimension(2)});
+}
+
+TEST(GroupedQueryAttention, defaults_are_those_of_the_papers) {
+  const ef::GroupedQueryAttention<float> grouped({.dim = 12, .heads = 4, .kv_heads = 2}, ef::Random(1));
+  EXPECT_EQ(grouped.options.head_dim, 3);
+  EXPECT_EQ(grouped.options.value_dim, 3);
+  EXPECT_FALSE(grouped.query.bias);
+  EXPECT_EQ(grouped.key.output_features(), 6);
+  const ef::MultiHeadAttention<float> multi_head({.dim = 12, .heads = 4}, ef::Random(1));
+  EXPECT_TRUE(multi_head.query.bias);
+  EXPECT_EQ(multi_head.options.kv_heads, 4);
+  const ef::MultiQueryAttention<float> multi_query({.dim = 12, .heads = 4}, ef::Random(1));
+  EXPECT_FALSE(multi_query.output.bias);
+  EXPECT_EQ(multi_query.key.output_features(), 3);
+}
+
+TEST(GroupedQueryAttention, names_its_parameters) {
+  const ef::MultiHeadAttention<float> block({.dim = 12, .heads = 4}, ef::Random(1));
+  std::string names;
+  block.visit_parameters([&](const ef::Name& name, const auto&) { names += name.str() + " "; });
+  EXPECT_EQ(names, "query.weight query.bias key.weight key.bias value.weight value.bias output.weight output.bias ");
+}
+
+TEST(GroupedQueryAttention, with_all_heads_is_multi_head_attention) {
+  const ef::MultiHeadAttention<double> multi_head({.dim = 14, .heads = 7, .bias = false}, ef::Random(3));
+  const ef::GroupedQueryAttention<double> grouped({.dim = 14, .heads = 7}, ef::Random(3));
+  const auto x = normal<double>(2, 11, 14, 1);
+  EXPECT_TRUE(support::bit_equal(multi_head(x, ef::Causal{}), grouped(x, ef::Causal{})));
+  const ef::MultiQueryAttention<double> multi_query({.dim = 14, .heads = 7}, ef::Random(3));
+  const ef::GroupedQueryAttention<double> one({.dim = 14, .heads = 7, .kv_heads = 1}, ef::Random(3));
+  EXPECT_TRUE(support::bit_equal(multi_query(x, ef::Causal{}), one(x, ef::Causal{})));
+}
+
+/// GQA equals MHA whose key and value weights repeat each group's.
+TEST(GroupedQueryAttention, equals_multi_head_attention_with_repeated_heads) {
+  ef::GroupedQueryAttention<double> grouped({.dim = 15, .heads = 6, .kv_heads = 2, .head_dim = 5}, ef::Random(3));
+  ef::GroupedQueryAttention<double> full({.dim = 15, .heads = 6, .head_dim = 5}, ef::Random(4));
+  full.query = grouped.query;
+  full.output = grouped.output;
+  for (Index h = 0; h < 6; ++h) {
+    full.key.weight.value.middleRows(5 * h, 5) = grouped.key.weight.value.middleRows(5 * (h / 3), 5);
+    full.value.weight.value.middleRows(5 * h, 5) = grouped.value.weight.value.middleRows(5 * (h / 3), 5);
+  }
+  const auto x = normal<double>(2, 13, 15, 1);
+  EXPECT_TRUE(support::within(support::max_error(full(x, ef::Causal{}), grouped(x, ef::Causal{})), 1e-14));
+}
+
+/// Prefill at once, in chunks, and step by step give what one forward gives.
+template <class Block, class T>
+void expect_steps_equal_forward(const Block& block, double tolerance) {
+  const auto x = normal<T>(2, 71, block.options.dim, 5);
+  ef::Context context;
+  ef::Tensor<T, 3> expected(x.dimensions());
+  block.forward(x, expected, ef::Causal{}, context);
+  for (const std::vector<Index>& chunks :
+       {std::vector<Index>{71}, {64, 7}, {1, 2, 67, 1}, {3, 68}, std::vector<Index>(71, 1)}) {
+    auto cache = block.key_value_cache(2, 73);
+    Index first = 0;
+    for (const Index length : chunks) {
+      const ef::Tensor<T, 3> part = positions(x, first, length);
+      ef::Tensor<T, 3> y(part.dimensions());
+      block.forward(part, y, ef::Causal{}, cache, context);
+      EXPECT_TRUE(support::within(support::max_error(y, positions(expected, first, length)), tolerance)) << first;
+      first += length;
+    }
+    EXPECT_EQ(cache.length(), 71);
+  }
+}
+
+TEST(GroupedQueryAttention, steps_through_the_cache_equal_one_forward) {
+  expect_steps_equal_forward<Rotated<float>, float>(
+      Rotated<float>({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 14, .value_dim = 5}, ef::Random(7)), 1e-6);
+  expect_steps_equal_forward<Rotated<double>, double>(
+      Rotated<double>({.dim = 30, .heads = 3, .kv_heads = 3, .softcap = 2}, ef::Random(7)), 2e-15);
+  expect_steps_equal_forward<ef::MultiHeadAttention<float>, float>(
+      ef::MultiHeadAttention<float>({.dim = 22, .heads = 11}, ef::Random(7)), 1e-6);
+  expect_steps_equal_forward<ef::MultiQueryAttention<float>, float>(
+      ef::MultiQueryAttention<float>({.dim = 22, .heads = 11}, ef::Random(7)), 1e-6);
+}
+
+TEST(GroupedQueryAttention, a_truncated_cache_is_one_that_never_went_further) {
+  const Rotated<float> block({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 14}, ef::Random(7));
+  const auto x = normal<float>(1, 9, 30, 5);
+  ef::Context context;
+  auto cache = block.key_value_cache(1, 16);
+  ef::Tensor<float, 3> expected(1, 4, 30);
+  ef::Tensor<float, 3> y(1, 4, 30);
+  ef::Tensor<float, 3> head(1, 5, 30);
+  block.forward(positions(x, 0, 5), head, ef::Causal{}, cache, context);
+  block.forward(positions(x, 5, 4), expected, ef::Causal{}, cache, context);
+  cache.truncate(5);
+  block.forward(positions(x, 5, 4), y, ef::Causal{}, cache, context);
+  EXPECT_TRUE(support::bit_equal(y, expected));
+}
+
+/// Central differences of sum(dy . y) with respect to x, the memory and every parameter, against backward.
+template <class Block, class Forward, class Backward>
+void expect_gradients(Block& block, std::vector<std::pair<ef::Tensor<double, 3>*, ef::Tensor<double, 3>*>> inputs,
+                      const Forward& forward, const Backward& backward) {
+  const ef::Tensor<double, 3> dy = normal<double>(2, 3, block.options.dim, 11);
+  const auto loss = [&] {
+    const ef::Tensor<double, 3> y = forward();
+    double sum = 0;
+    for (Index i = 0; i < y.size(); ++i) sum += y.data()[i] * dy.data()[i];
+    return sum;
+  };
+  const auto check = [&](double& x, double gradient) {
+    const double kept = x;
+    x = kept + support::tolerance::difference_step;
+    const double above = loss();
+    x = kept - support::tolerance::difference_step;
+    const double below = loss();
+    x = kept;
+    const double difference = (above - below) / (2 * support::tolerance::difference_step);
+    EXPECT_NEAR(gradient, difference,
+                support::tolerance::difference_abs + support::tolerance::difference_rel * std::abs(difference));
+  };
+  backward(dy);
+  for (const auto& [x, dx] : inputs) {
+    for (Index i = 0; i < x->size(); ++i) check(x->data()[i], dx->data()[i]);
+  }
+  Index count = 0;
+  block.visit_parameters([&](const ef::Name& name, auto& parameter) {
+    SCOPED_TRACE(name.str());
+    ASSERT_EQ(parameter.gradients().size(), parameter.values().size());
+    for (std::size_t i = 0; i < parameter.values().size(); ++i, ++count) {
+      check(parameter.values()[i], parameter.gradients()[i]);
+    }
+  });
+  EXPECT_EQ(count, ef::parameter_count(block));
+}
+
+TEST(GroupedQueryAttention, gradients_match_differences) {
+  const auto run = [](auto block, const auto& mask) {
+    using Block = decltype(block);
+    ef::Context context;
+    ef::Tensor<double, 3> x = normal<double>(2, 3, block.options.dim, 2);
+    ef::Tensor<double, 3> dx(x.dimensions());
+    const auto forward = [&] { return block(x, mask); };
+    const auto backward = [&](const ef::Tensor<double, 3>& dy) {
+      typename Block::Cache cache;
+      ef::Tensor<double, 3> y(x.dimensions());
+      block.forward(x, y, mask, context, &cache);
+      block.backward(dy, cache, dx, context);
+    };
+    expect_gradients(block, {{&x, &dx}}, forward, backward);
+  };
+  const std::array<Index, 2> lengths = {2, 3};
+  run(Rotated<double>({.dim = 6, .heads = 4, .kv_heads = 2, .head_dim = 2, .value_dim = 3}, ef::Random(1)),
+      ef::Causal{});
+  run(Rotated<double>({.dim = 6, .heads = 3, .softcap = 1.5}, ef::Random(1)), ef::NoMask{});
+  run(ef::MultiHeadAttention<double>({.dim = 6, .heads = 2}, ef::Random(1)), ef::Padding{lengths});
+  run(ef::MultiQueryAttention<double>({.dim = 6, .heads = 3, .bias = true}, ef::Random(1)), ef::Causal{});
+}
+
+TEST(GroupedQueryAttention, gradients_of_cross_attention_match_differences) {
+  ef::GroupedQueryAttention<double> block(
+      {.dim = 6, .heads = 4, .kv_heads = 2, .head_dim = 3, .memory_dim = 5, .bias = true}, ef::Random(1));
+  ef::Context context;
+  ef::Tensor<double, 3> x = normal<double>(2, 3, 6, 2);
+  ef::Tensor<double, 3> memory = normal<double>(2, 7, 5, 3);
+  ef::Tensor<double, 3> dx(x.dimensions());
+  ef::Tensor<double, 3> dmemory(memory.dimensions());
+  const auto forward = [&] { return block(x, memory, ef::NoMask{}); };
+  const auto backward = [&](const ef::Tensor<double, 3>& dy) {
+    ef::GroupedQueryAttention<double>::Cache cache;
+    ef::Tensor<double, 3> y(x.dimensions());
+    block.forward(x, y, memory, ef::NoMask{}, context, &cache);
+    block.backward(dy, cache, dx, dmemory, context);
+  };
+  expect_gradients(block, {{&x, &dx}, {&memory, &dmemory}}, forward, backward);
+}
+
+TEST(GroupedQueryAttention, gradients_add_up_and_frozen_parts_get_none) {
+  ef::MultiHeadAttention<double> block({.dim = 6, .heads = 2}, ef::Random(1));
+  block.key.weight.trainable = false;
+  const auto x = normal<double>(2, 3, 6, 2);
+  ef::Context context;
+  ef::MultiHeadAttention<double>::Cache cache;
+  ef::Tensor<double, 3> y(x.dimensions());
+  ef::Tensor<double, 3> dx(x.dimensions());
+  block.forward(x, y, ef::NoMask{}, context, &cache);
+  block.backward(y, cache, dx, context);
+  const ef::Matrix<double> once = block.query.weight.gradient;
+  block.backward(y, cache, dx, context);
+  EXPECT_TRUE(support::within(support::max_error(block.query.weight.gradient, ef::Matrix<double>(2 * once)), 1e-14));
+  EXPECT_EQ(block.key.weight.gradient.size(), 0);
+}
+
+TEST(GroupedQueryAttention, writes_over_its_input_if_asked) {
+  ef::MultiHeadAttention<float> block({.dim = 6, .heads = 2}, ef::Random(1));
+  const auto x = normal<float>(2, 5, 6, 2);
+  ef::Context context;
+  ef::MultiHeadAttention<float>::Cache cache;
+  ef::Tensor<float, 3> y = x;
+  block.forward(y, y, ef::Causal{}, context, &cache);
+  EXPECT_TRUE(support::bit_equal(y, block(x, ef::Causal{})));
+  ef::Tensor<float, 3> dx(x.dimensions());
+  block.backward(x, cache, dx, context);
+  ef::Tensor<float, 3> dy = x;
+  block.backward(dy, cache, dy, context);
+  EXPECT_TRUE(support::bit_equal(dy, dx));
+}
+
+TEST(GroupedQueryAttention, same_bits_for_any_thread_count_and_nothing_allocated) {
+  const Rotated<float> block({.dim = 64, .heads = 8, .kv_heads = 2}, ef::Random(1));
+  const auto x = normal<float>(2, 131, 64, 2);
+  ef::Tensor<float, 3> first_y;
+  ef::Tensor<float, 3> first_dx;
+  for (const int threads : {1, 2, 3}) {
+    Rotated<float> trained = block;
+    ef::Context context({.threads = threads});
+    Rotated<float>::Cache cache;
+    ef::Tensor<float, 3> y(x.dimensions());
+    ef::Tensor<float, 3> dx(x.dimensions());
+    auto key_values = block.key_value_cache(2, 200);
+    const ef::Tensor<float, 3> token = positions(x, 3, 1);
+    ef::Tensor<float, 3> step(token.dimensions());
+    const auto run = [&] {
+      trained.forward(x, y, ef::Causal{}, context, &cache);
+      trained.backward(y, cache, dx, context);
+      trained.forward(token, step, ef::Causal{}, key_values, context);
+    };
+    run();
+    if (threads == 1) first_y = y;
+    if (threads == 1) first_dx = dx;
+    EXPECT_TRUE(support::bit_equal(y, first_y)) << threads;
+    EXPECT_TRUE(support::bit_equal(dx, first_dx)) << threads;
+    if (!support::AllocationCounter::available()) continue;
+    EXPECT_EQ(support::allocations_during(run), 0U) << threads;
+  }
+}
+
+TEST(GroupedQueryAttention, rejects_options_that_do_not_go_together) {
+  const auto message_of = [](const auto& options) -> std::string {
+    try {
+      ef::GroupedQueryAttention<float>(options, ef::Random(1));
+    } catch (const ef::OptionError& error) {
+      return error.what();
+    }
+    return "nothing thrown";
+  };
+  using Options = ef::GroupedQueryAttention<float>::Options;
+  EXPECT_EQ(message_of(Options{.dim = 12, .heads = 4, .kv_heads = 3}),
+            "GroupedQueryAttention: expected heads divisible by kv_heads, got 4 heads and 3 kv_heads");
+  EXPECT_EQ(message_of(Options{.dim = 10, .heads = 4}),
+            "GroupedQueryAttention: expected dim divisible by heads unless head_dim is given, got dim 10 and 4 heads");
+  EXPECT_EQ(message_of(Options{}), "GroupedQueryAttention: expected dim of at least 1, got 0");
+  EXPECT_EQ(message_of(Options{.dim = 10, .heads = 0}), "GroupedQueryAttention: expected heads of at least 1, got 0");
+  EXPECT_EQ(message_of(Options{.dim = 10, .heads = 2, .value_dim = 0}),
+            "GroupedQueryAttention: expected value_dim of at least 1, got 0");
+  EXPECT_EQ(message_of(Options{.dim = 10, .heads = 2, .softcap = -2}),
+            "GroupedQueryAttention: expected softcap of at least 0, got -2");
+  EXPECT_THROW(ef::MultiHeadAttention<float>({.dim = 7, .heads = 3}, ef::Random(1)), ef::OptionError);
+}
+
+TEST(GroupedQueryAttention, rejects_tensors_that_do_not_fit_and_writes_nothing) {
+  ef::MultiHeadAttention<float> block({.dim = 6, .heads = 2}, ef::Random(1));
+  ef::Context context;
+  ef::MultiHeadAttention<float>::Cache cache;
+  const auto message_of = [&](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const ef::Error& error) {
+      return error.what();
+    }
+    return "nothing thrown";
+  };
+  const ef::Tensor<float, 3> x = normal<float>(2, 3, 6, 1);
+  const ef::Tensor<float, 3> wide = normal<float>(2, 3, 7, 1);
+  ef::Tensor<float, 3> y(2, 3, 6);
+  y.setConstant(17);
+  ef::Tensor<float, 3> other(2, 4, 6);
+  auto key_values = block.key_value_cache(2, 2);
+  EXPECT_EQ(message_of([&] { block.forward(wide, y, ef::NoMask{}, context); }),
+            "MultiHeadAttention: expected last dimension 6, got x of shape [2, 3, 7]");
+  EXPECT_EQ(message_of([&] { block.forward(x, other, ef::NoMask{}, context); }),
+            "MultiHeadAttention: expected y of shape [2, 3, 6], got [2, 4, 6]");
+  EXPECT_EQ(message_of([&] { block.forward(x, y, wide, ef::NoMask{}, context); }),
+            "MultiHeadAttention: expected last dimension 6, got memory of shape [2, 3, 7]");
+  EXPECT_EQ(message_of([&] { block.forward(x, y, normal<float>(3, 3, 6, 1), ef::NoMask{}, context); }),
+            "MultiHeadAttention: expected x of the memory's batch of shape [3, 3, 6], got [2, 3, 6]");
+  EXPECT_EQ(message_of([&] { block.forward(x, y, ef::Causal{}, key_values, context); }),
+            "KeyValueCache: expected room for 3 more positions, got a capacity of 2 with 0 in use");
+  EXPECT_EQ(key_values.length(), 0);
+  auto foreign = ef::KeyValueCache<float>({.batch = 2, .capacity = 9, .kv_heads = 1, .head_dim = 3});
+  EXPECT_EQ(
+      message_of([&] { block.forward(x, y, ef::Causal{}, foreign, context); }),
+      "MultiHeadAttention: expected a key/value cache [batch, kv_heads, head_dim, value_dim] of shape [2, 2, 3, 3], "
+      "got [2, 1, 3, 3]");
+  const std::array<Index, 1> lengths = {1};
+  EXPECT_EQ(message_of([&] { block.forward(x, y, ef::Padding{lengths}, context); }),
+            "Padding: expected one length for each of 2 batches, got 1");
+  EXPECT_EQ(message_of([&] { block.backward(x, cache, y, context); }),
+            "MultiHeadAttention: expected the batch, queries and keys of forward of shape [0, 0, 0], got [2, 3, 3]");
+  block.value = ef::Linear<float>({.in_features = 6, .out_features = 4}, ef::Random(1));
+  EXPECT_EQ(message_of([&] { block.forward(x, y, ef::NoMask{}, context); }),
+            "MultiHeadAttention: expected value to map 6 to 6 features, got 6 to 4");
+  for (Index i = 0; i < y.size(); ++i) EXPECT_EQ(y.data()[i], 17.0F);
+}
+
+template <class Block>
+void expect_golden(Block& block, const support::Golden& golden, const char* x_name, const char* y_name,
+                   const auto& mask) {
+  const ef::Tensor<double, 3> x = golden.tensor<double, 3>(x_name);
+  const ef::Tensor<double, 3> expected = golden.tensor<double, 3>(y_name);
+  ef::Context context;
+  typename Block::Cache cache;
+  ef::Tensor<double, 3> y(expected.dimensions());
+  ef::Tensor<double, 3> dx(x.dimensions());
+  block.forward(x, y, mask, context, &cache);
+  EXPECT_TRUE(support::within(support::max_error(y, expected), support::tolerance::pytorch_abs<double>));
+  block.backward(golden.tensor<double, 3>(std::string("d_") + y_name), cache, dx, context);
+  const double limit = support::tolerance::pytorch_rel<float>;  // gradients are stored in float32
+  const std::string gradient = std::string("grad.") + x_name;
+  EXPECT_TRUE(support::within(support::mixed_error(dx, golden.tensor<double, 3>(gradient), limit, limit), 1));
+}
+
+void expect_golden_gradient(const ef::Matrix<double>& actual, const ef::Matrix<double>& expected) {
+  const double limit = 10 * support::tolerance::pytorch_rel<float>;
+  EXPECT_TRUE(support::within(support::mixed_error(actual, expected, limit, limit), 1));
+}
+
+TEST(GroupedQueryAttentionGolden, equals_grouped_attention_of_pytorch) {
+  const support::Golden golden("gqa_h8_g2");
+  ef::GroupedQueryAttention<double> block({.dim = 40, .heads = 8, .kv_heads = 2, .head_dim = 8}, ef::Random(1));
+  block.query.weight.value = golden.matrix<double>("wq");
+  block.key.weight.value = golden.matrix<double>("wk");
+  block.value.weight.value = golden.matrix<double>("wv");
+  block.output.weight.value = golden.matrix<double>("wo");
+  expect_golden(block, golden, "x", "y", ef::Causal{});
+  expect_golden_gradient(block.query.weight.gradient, golden.matrix<double>("grad.wq"));
+  expect_golden_gradient(block.key.weight.gradient, golden.matrix<double>("grad.wk"));
+  expect_golden_gradient(block.value.weight.gradient, golden.matrix<double>("grad.wv"));
+  expect_golden_gradient(block.output.weight.gradient, golden.matrix<double>("grad.wo"));
+}
+
+TEST(GroupedQueryAttentionGolden, equals_rotated_multi_query_attention_of_pytorch) {
+  const support::Golden golden("mqa_h6_rope_half");
+  using Block = ef::MultiQueryAttention<double, ef::Linear<double>, ef::Rotary<ef::HalfSplit>>;
+  Block block({.dim = 36, .heads = 6, .head_dim = 8, .position = {.base = 10000}}, ef::Random(1));
+  block.query.weight.value = golden.matrix<double>("wq");
+  block.key.weight.value = golden.matrix<double>("wk");
+  block.value.weight.value = golden.matrix<double>("wv");
+  block.output.weight.value = golden.matrix<double>("wo");
+  expect_golden(block, golden, "x", "y", ef::Causal{});
+  expect_golden_gradient(block.query.weight.gradient, golden.matrix<double>("grad.wq"));
+  expect_golden_gradient(block.key.weight.gradient, golden.matrix<double>("grad.wk"));
+}
+
+/// nn.MultiheadAttention keeps query, key and value one below the other.
+void load(ef::MultiHeadAttention<double>& block, const support::Golden& golden) {
+  const ef::Matrix<double> packed = golden.matrix<double>("in_proj_weight");
+  const Index dim = packed.cols();
+  block.query.weight.value = packed.topRows(dim);
+  block.key.weight.value = packed.middleRows(dim, dim);
+  block.value.weight.value = packed.bottomRows(dim);
+  block.output.weight.value = golden.matrix<double>("out_proj.weight");
+  if (!block.query.bias) return;
+  const ef::Vector<double> bias = golden.vector<double>("in_proj_bias");
+  block.query.bias->value = bias.head(dim);
+  block.key.bias->value = bias.segment(dim, dim);
+  block.value.bias->value = bias.tail(dim);
+  block.output.bias->value = golden.vector<double>("out_proj.bias");
+}
+
+TEST(MultiHeadAttentionGolden, equals_self_attention_of_pytorch) {
+  const support::Golden golden("mha_self_e48_h4");
+  ef::MultiHeadAttention<double> block({.dim = 48, .heads = 4}, ef::Random(1));
+  load(block, golden);
+  expect_golden(block, golden, "query", "y", ef::NoMask{});
+}
+
+TEST(MultiHeadAttentionGolden, equals_causal_attention_without_bias_of_pytorch) {
+  const support::Golden golden("mha_causal_nobias_e48_h8");
+  ef::MultiHeadAttention<double> block({.dim = 48, .heads = 8, .bias = false}, ef::Random(1));
+  load(block, golden);
+  expect_golden(block, golden, "query", "y", ef::Causal{});
+}
+
+/// Rows that see no key: PyTorch gives NaN, the stored alternative zeros.
+struct WithoutTwoRows {
+  void check(const ef::AttentionExtent&) const {}
+  ef::KeyRange live_keys(const ef::AttentionExtent& extent, Index, Index query) const {
+    return {0, query == 2 || query == extent.queries - 1 ? 0 : extent.keys};
+  }
+};
+
+TEST(MultiHeadAttentionGolden, equals_attention_with_fully_masked_rows) {
+  const support::Golden golden("mha_fully_masked_rows_e32_h4");
+  const std::vector<std::uint8_t> blocked = golden.values<std::uint8_t>("attn_mask");
+  for (Index i = 0; i < 49; ++i) {
+    ASSERT_EQ(blocked[static_cast<std::size_t>(i)] != 0, WithoutTwoRows{}.live_keys({1, 7, 7}, 0, i / 7).last == 0);
+  }
+  ef::MultiHeadAttention<double> block({.dim = 32, .heads = 4}, ef::Random(1));
+  load(block, golden);
+  expect_golden(block, golden, "query", "y_zero_rows", WithoutTwoRows{});
+}
+
+/// Keys and values come from different tensors there, which is the functions' business and not the module's.
+TEST(MultiHeadAttentionGolden, equals_cross_attention_with_padding_of_pytorch) {
+  const support::Golden golden("mha_cross_kpm_e40_h5");
+  const ef::Vector<double> bias = golden.vector<double>("in_proj_bias");
+  ef::Context context;
+  const auto projected = [&](const char* x_name, const char* weight, Index part) {
+    const ef::Tensor<double, 3> x = golden.tensor<double, 3>(x_name);
+    ef::Tensor<double, 4> y(x.dimension(0), x.dimension(1), 5, 8);
+    const ef::Linear<double> linear(golden.matrix<double>(weight), ef::Vector<double>(bias.segment(40 * part, 40)));
+    linear.forward(x, ef::RowsView<double>(y.data(), x.dimension(0) * x.dimension(1), 40, 40), context);
+    return y;
+  };
+  const ef::Tensor<double, 4> q = projected("query", "q_proj_weight", 0);
+  const ef::Tensor<double, 4> k = projected("key", "k_proj_weight", 1);
+  const ef::Tensor<double, 4> v = projected("value", "v_proj_weight", 2);
+  const std::vector<std::uint8_t> padding = golden.values<std::uint8_t>("key_padding_mask");
+  std::vector<Index> lengths;
+  for (Index b = 0; b < 3; ++b) {
+    Index length = 0;
+    while (length < 14 && padding[static_cast<std::size_t>(b * 14 + length)] == 0) ++length;
+    for (Index t = length; t < 14; ++t) ASSERT_NE(padding[static_cast<std::size_t>(b * 14 + t)], 0);
+    lengths.push_back(length);
+  }
+  ef::Tensor<double, 4> attended(q.dimensions());
+  const ef::KeyValueSegment<double> segments[] = {{k, v}};
+  ef::attention<double>({q, segments}, {attended, nullptr}, ef::Padding{lengths}, {}, context);
+  const ef::Linear<double> output(golden.matrix<double>("out_proj.weight"), golden.vector<double>("out_proj.bias"));
+  const ef::Tensor<double, 3> expected = golden.tensor<double, 3>("y");
+  ef::Tensor<double, 3> y(expected.dimensions());
+  output.forward(ef::ConstRowsView<double>(attended.data(), 27, 40, 40), y, context);
+  EXPECT_TRUE(support::within(support::max_error(y, expected), support::tolerance::pytorch_abs<double>));
+}
+
+}  // namespace

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+# The tests of attention are tested: built with a known mistake in the kernels they must fail, built without they pass.
+# The mistakes are listed where EIGENFORMER_SEEDED_BUG is read, in kernels/attention_problem.hpp.
+foreach(bug RANGE 8)
+  set(target attention_seeded_bug_${bug})
+  add_executable(${target} attention/seeded/seeded_bug.cpp)
+  target_compile_definitions(${target} PRIVATE EIGENFORMER_SEEDED_BUG=${bug})
+  target_link_libraries(${target} PRIVATE test_main)
+  target_precompile_headers(${target} REUSE_FROM test_main)
+  add_test(NAME ${target} COMMAND ${target} --gtest_brief=1)
+  set_tests_properties(${target} PROPERTIES LABELS "attention;seeded" TIMEOUT ${EIGENFORMER_TEST_TIMEOUT})
+  if(bug GREATER 0)
+    # A crash is no catch: the output must name a failed expectation.
+    set_tests_properties(${target} PROPERTIES PASS_REGULAR_EXPRESSION "FAILED  \\] [0-9]+ tests?")
+  endif()
+endforeach()
