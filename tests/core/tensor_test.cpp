@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/core/tensor.hpp>
+
+#include <gtest/gtest.h>
+
+#include <type_traits>
+#include <vector>
+
+namespace ef = eigenformer;
+
+static_assert(std::is_convertible_v<ef::Tensor<float, 3>&, ef::TensorView<float, 3>>);
+static_assert(std::is_convertible_v<const ef::Tensor<float, 3>&, ef::ConstTensorView<float, 3>>);
+static_assert(std::is_convertible_v<ef::TensorView<float, 3>, ef::ConstTensorView<float, 3>>);
+static_assert(!std::is_convertible_v<const ef::Tensor<float, 3>&, ef::TensorView<float, 3>>, "const stays const");
+static_assert(!std::is_convertible_v<ef::ConstTensorView<float, 3>, ef::TensorView<float, 3>>);
+static_assert(!std::is_convertible_v<ef::Tensor<float, 2>&, ef::TensorView<float, 3>>);
+static_assert(!std::is_convertible_v<ef::Tensor<double, 3>&, ef::TensorView<float, 3>>);
+
+TEST(Tensor, last_dimension_is_contiguous) {
+  ef::Tensor<float, 3> x(2, 3, 5);
+  EXPECT_EQ(&x(0, 0, 1) - &x(0, 0, 0), 1);
+  EXPECT_EQ(&x(0, 1, 0) - &x(0, 0, 0), 5);
+  EXPECT_EQ(&x(1, 0, 0) - &x(0, 0, 0), 15);
+  EXPECT_EQ(ef::shape_of(x.dimensions()), ef::Shape({2, 3, 5}));
+}
+
+TEST(Tensor, views_see_the_memory_of_a_tensor_a_map_and_a_vector) {
+  ef::Tensor<float, 2> x(2, 3);
+  x.setZero();
+  const ef::TensorView<float, 2> view = x;
+  EXPECT_EQ(view.data(), x.data());
+  EXPECT_EQ(view.shape(), ef::Shape({2, 3}));
+  std::vector<float> memory(6, 1.0F);
+  const Eigen::TensorMap<ef::Tensor<float, 2>> map(memory.data(), 3, 2);
+  const ef::ConstTensorView<float, 2> constant = map;
+  EXPECT_EQ(constant.data(), memory.data());
+  EXPECT_EQ(constant(2, 1), 1.0F);
+  ef::TensorView<float, 2> own(memory.data(), 2, 3);
+  own(1, 2) = 7;
+  EXPECT_EQ(memory[5], 7.0F);
+}
+
+TEST(Tensor, assigning_views_copies_elements) {
+  ef::Tensor<float, 2> x(2, 2);
+  ef::Tensor<float, 2> y(2, 2);
+  x.setConstant(3);
+  y.setZero();
+  ef::TensorView<float, 2> to = y;
+  to = ef::ConstTensorView<float, 2>(x);
+  EXPECT_EQ(y(1, 1), 3.0F);
+  EXPECT_NE(to.data(), x.data());
+}
+
+TEST(Tensor, matrices_are_row_major) {
+  const ef::Matrix<double> weight = ef::Matrix<double>::Zero(2, 3);
+  EXPECT_EQ(&weight(1, 0) - &weight(0, 0), 3);
+}
