@@ -1,0 +1,13 @@
+// expect-error: cannot convert|no viable conversion
+// SPDX-License-Identifier: MIT
+// A block of float takes no double: nothing is converted behind the caller's back.
+#include <eigenformer/linear/linear.hpp>
+
+namespace ef = eigenformer;
+#if defined(POSITIVE)
+using Scalar = float;
+#else
+using Scalar = double;
+#endif
+
+ef::Tensor<Scalar, 3> call(const ef::Linear<float>& linear, const ef::Tensor<Scalar, 3>& x) { return linear(x); }
