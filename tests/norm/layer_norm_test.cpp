@@ -183,6 +183,9 @@ TEST(LayerNorm, of_any_finite_magnitude_is_right) {
 #endif
       EXPECT_TRUE(support::within(support::max_error(y, exact.y), tolerance::norm_abs<float>(c.largest_gain())))
           << magnitude;
+#if defined(__FAST_MATH__)
+      if (magnitude > 1e36) continue;  // the gradient is denormal
+#endif
       if (exact.inverse_deviation.data()[0] > 1e36) continue;  // the gradient itself is too large
       const auto gradients = reference::layer_norm_backward(wide_from_first(c.x), wide(c.weight),
                                                             static_cast<long double>(epsilon), wide(c.dy));

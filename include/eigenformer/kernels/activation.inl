@@ -63,7 +63,7 @@ struct GatedBackwardStep {
     const Vec<T> upstream = lanes.load(dy + i);
     const Vec<T> linear = lanes.load(up + i);
     const Curve<T> curve = evaluate(A(), lanes.load(gate + i));
-    lanes.store(upstream * linear * curve.derivative, dgate + i);
+    lanes.store(opaque(upstream * linear) * curve.derivative, dgate + i);
     lanes.store(upstream * curve.value, dup + i);
   }
 };

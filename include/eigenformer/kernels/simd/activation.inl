@@ -64,7 +64,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(Sigmoid, Vec<T> x) {
   const Decay<T> e = decay(exp_parts(-magnitude(x, Limits::sigmoid)));
   const Vec<T> numerator = select(x < Vec<T>::zero(), e.lifted, Vec<T>::broadcast(Limits::lifted));
   const Vec<T> inverse = Vec<T>::broadcast(T(1)) / e.one_more;
-  return {opaque(numerator / e.one_more) * Vec<T>::broadcast(Limits::lowered), (e.plain * inverse) * inverse};
+  return {opaque(numerator / e.one_more) * Vec<T>::broadcast(Limits::lowered), opaque(e.plain * inverse) * inverse};
 }
 
 /// tanh' = 4 e^-2a / (1 + e^-2a)^2
@@ -73,7 +73,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(Tanh, Vec<T> x) {
   const Vec<T> twice = Vec<T>::broadcast(T(2)) * magnitude(x, ActivationLimits<T>::tanh);
   const Decay<T> e = decay(exp_parts(-twice));
   const Vec<T> inverse = Vec<T>::broadcast(T(2)) / e.one_more;
-  return {tanh(x), (e.plain * inverse) * inverse};
+  return {tanh(x), opaque(e.plain * inverse) * inverse};
 }
 
 /// With s = 1 / (1 + e^-z) at the positive side, t = 1 - s, and z' = dz/da, the curve x s(sign(x) z(a)) has the slope
