@@ -178,8 +178,8 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
   struct RememberedMask {
     const KeyRange* live;
     void check(const AttentionExtent&) const {}
-    KeyRange live_keys(const AttentionExtent& extent, Index batch, Index query) const {
-      return live[batch * extent.queries + query];
+    KeyRange live_keys(const AttentionExtent& extent, Index batch, Index row) const {
+      return live[batch * extent.queries + row];
     }
   };
 
