@@ -49,7 +49,7 @@ void Progress::draw_bar(long done, double loss) {
   bar.resize(width, ' ');
   const double left = seconds() / static_cast<double>(done - first_) * static_cast<double>(steps_ - done);
   // \033[K clears what a longer line has left.
-  std::fprintf(stderr, "\r[%s] %ld/%ld  %.3f bits/byte  %.0f tokens/s  %s left\033[K", bar.c_str(), done, steps_,
+  std::fprintf(stderr, "\r[%s] %ld/%ld  loss %.3f bits/byte  %.0f tokens/s  %s left\033[K", bar.c_str(), done, steps_,
                loss / std::numbers::ln2, tokens_per_second(done), clock_time(left).c_str());
   std::fflush(stderr);
   drawn_ = true;
