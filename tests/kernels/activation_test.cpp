@@ -48,8 +48,7 @@ void expect_elementwise(ef::InstructionSet set, Index count, std::ptrdiff_t offs
     ASSERT_EQ(y[i], value) << ef::name(set) << " element " << i << " of " << count;
     ASSERT_EQ(dx[i], dy[i] * slope);
     ASSERT_EQ(product[i], value * up[i]);
-    ASSERT_NEAR(dgate[i], dy[i] * up[i] * slope,
-                32 * support::tolerance::epsilon<float> * std::abs(dy[i] * up[i] * slope));
+    ASSERT_NEAR(dgate[i], dy[i] * up[i] * slope, 32 * support::tolerance::epsilon<float> * std::abs(dy[i] * up[i]));
     ASSERT_EQ(dup[i], dy[i] * value);
   }
   for (const GuardedBuffer<float>* buffer : {&y, &dx, &product, &dgate, &dup}) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Body for activation.hpp. Every step loads all it needs before it stores, so an output may be one of the inputs.
+// Curves are opaque, so that -ffast-math multiplies their factors in the same order in whole vectors and at the end of
+// a row.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
@@ -26,7 +28,7 @@ struct ActivateBackwardStep {
   T* dx;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(lanes.load(dy + i) * evaluate(A(), lanes.load(x + i)).derivative, dx + i);
+    lanes.store(lanes.load(dy + i) * opaque(evaluate(A(), lanes.load(x + i)).derivative), dx + i);
   }
 };
 template <class A, class T>
@@ -42,7 +44,7 @@ struct GatedStep {
   T* y;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(evaluate(A(), lanes.load(gate + i)).value * lanes.load(up + i), y + i);
+    lanes.store(opaque(evaluate(A(), lanes.load(gate + i)).value) * lanes.load(up + i), y + i);
   }
 };
 template <class A, class T>
@@ -63,8 +65,8 @@ struct GatedBackwardStep {
     const Vec<T> upstream = lanes.load(dy + i);
     const Vec<T> linear = lanes.load(up + i);
     const Curve<T> curve = evaluate(A(), lanes.load(gate + i));
-    lanes.store(opaque(upstream * linear) * curve.derivative, dgate + i);
-    lanes.store(upstream * curve.value, dup + i);
+    lanes.store(opaque(upstream * linear) * opaque(curve.derivative), dgate + i);
+    lanes.store(upstream * opaque(curve.value), dup + i);
   }
 };
 template <class A, class T>

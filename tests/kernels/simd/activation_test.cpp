@@ -57,8 +57,8 @@ template <class T>
 std::vector<long double> flushed([[maybe_unused]] const std::vector<T>& y, std::vector<long double> exact) {
 #if defined(__FAST_MATH__)
   for (std::size_t i = 0; i < y.size(); ++i) {
-    if (y[i] == T(0) && std::abs(exact[i]) < 2 * static_cast<long double>((std::numeric_limits<T>::min)()))
-      exact[i] = 0;
+    const auto smallest = static_cast<long double>((std::numeric_limits<T>::min)());
+    if (std::abs(exact[i]) < 4 * smallest && std::abs(y[i] - exact[i]) <= 2 * smallest) exact[i] = y[i];
   }
 #endif
   return exact;

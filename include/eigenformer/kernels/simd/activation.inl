@@ -110,7 +110,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(GeluTanh, Vec<T> x) {
   const Vec<T> term = opaque(cubic * square);
   const Vec<T> sum = opaque(term + linear);
   const Vec<T> linear_in_sum = opaque(sum - term);  // Knuth's exact sum: what of each summand the sum holds
-  const Vec<T> sum_error = opaque(linear - linear_in_sum) + (term - opaque(sum - linear_in_sum));
+  const Vec<T> sum_error = opaque(linear - linear_in_sum) + opaque(term - opaque(sum - linear_in_sum));
   const Vec<T> constant_error =
       fma(Vec<T>::broadcast(Constants::cubic_low), square, Vec<T>::broadcast(Constants::linear_low));
   const Vec<T> product_errors = fma(cubic, product_error(a, a, square), product_error(cubic, square, term));
@@ -175,7 +175,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(HardSwish, Vec<T> x) {
   const Vec<T> one = Vec<T>::broadcast(T(1));
   const Vec<T> three = Vec<T>::broadcast(T(3));
   const Vec<T> sixth = Vec<T>::broadcast(T(1) / T(6));
-  const Vec<T> gate = minimum(Vec<T>::broadcast(T(6)), maximum(zero, x + three)) * sixth;
+  const Vec<T> gate = opaque(minimum(Vec<T>::broadcast(T(6)), maximum(zero, x + three)) * sixth);
   const Vec<T> between = fma(x, sixth + sixth, Vec<T>::broadcast(T(0.5)));
   return {maximum(-three, x) * gate, select(x <= -three, zero, select(x >= three, one, between))};
 }
