@@ -93,11 +93,20 @@ double clip_gradient_norm(Model& model, double max_norm, Context& context) {
   ProfileScope profile(context, "clip_gradient_norm");
   const double norm = gradient_norm(model, context);
   if (!detail::finite_norm(norm) || norm <= max_norm) return norm;
-  model.visit_parameters([factor = max_norm / norm](const Name&, auto& parameter) {
-    if (!parameter.trainable) return;
-    using T = typename std::remove_cvref_t<decltype(parameter)>::Scalar;
-    for (T& g : parameter.gradients()) g = static_cast<T>(static_cast<double>(g) * factor);
-  });
+  const auto scale_by = [&model](double factor) {
+    model.visit_parameters([factor](const Name&, auto& parameter) {
+      if (!parameter.trainable) return;
+      using T = typename std::remove_cvref_t<decltype(parameter)>::Scalar;
+      for (T& g : parameter.gradients()) g = static_cast<T>(static_cast<double>(g) * factor);
+    });
+  };
+  if (max_norm / norm > 1e-290) {
+    scale_by(max_norm / norm);
+  } else {  // denormal, and zero where denormal numbers are flushed: in two steps, the first by a power of two
+    const int exponent = std::ilogb(norm);
+    scale_by(std::ldexp(1.0, -exponent));
+    scale_by(max_norm / std::ldexp(norm, -exponent));
+  }
   return norm;
 }
 /// The same on the calling thread alone.
