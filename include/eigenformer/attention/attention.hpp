@@ -45,9 +45,11 @@ void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionO
     return plan.task(head / problem.kv_heads, head % problem.kv_heads, query_tile, part, problem.keys);
   };
   context.parallel_for_workers(rows * plan.splits, attention_operations(problem), [&](Index i, Index worker) {
-    const Index part = i % plan.splits;
-    const kernels::AttentionTask task = task_of(i / plan.splits, part);
-    kernels::AttentionResult<T> result = result_of(i / plan.splits);
+    // All heads of one part of the context before the next part: their rows lie side by side, in the same pages.
+    const Index row = i % rows;
+    const Index part = i / rows;
+    const kernels::AttentionTask task = task_of(row, part);
+    kernels::AttentionResult<T> result = result_of(row);
     if (split) {
       result.part_rows += part * task.columns * dim;
       result.part_maximum += part * task.columns;

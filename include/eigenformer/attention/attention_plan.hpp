@@ -91,13 +91,14 @@ struct AttentionPlan {
   template <class T>
   explicit AttentionPlan(const kernels::AttentionProblem<T>& problem) {
     constexpr Index enough_tasks = 16;
-    constexpr Index split_length = 512;
+    constexpr Index split_length = 256;
     heads = problem.group();
     columns = problem.query.length() * heads;
     tiles = (columns + kernels::attention_query_tile - 1) / kernels::attention_query_tile;
     const Index tasks = problem.query.batch() * problem.kv_heads * tiles;
     split_keys = (std::max)(problem.keys, Index(1));
-    if (tasks >= enough_tasks || problem.keys <= split_length) return;
+    const bool few_queries = columns <= kernels::attention_few_columns;  // reading is all the work: see run_attention
+    if ((tasks >= enough_tasks && !few_queries) || problem.keys <= 2 * split_length) return;
     split_keys = split_length;
     splits = (problem.keys + split_length - 1) / split_length;
   }

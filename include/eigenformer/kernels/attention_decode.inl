@@ -29,6 +29,18 @@ inline Index decode_scratch_size(Index key_dim, Index value_dim) {
          (attention_padded(key_dim) + 2 * attention_padded(value_dim) + attention_key_tile + 32);
 }
 
+/// Asks for the rows that come `ahead` rows later, which lie too far apart for the machine to guess. The address is an
+/// integer because behind the last row it belongs to nothing; asking for it there does no harm.
+template <class T>
+EIGENFORMER_INLINE void prefetch_row(const T* row, Index ahead, Index stride, Index dim) {
+  const std::uintptr_t address =
+      reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(ahead * stride) * sizeof(T);
+  for (Index byte = 0; byte < dim * static_cast<Index>(sizeof(T)); byte += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(byte)));
+  }
+}
+inline constexpr Index prefetch_rows = 16;
+
 /// scores[t][j] = q_j . k_t. As many dot products at a time as there are lanes, then one transposition adds them up.
 template <class T, int Columns>
 void decode_scores(const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& tile, Index dim) {
@@ -40,6 +52,7 @@ void decode_scores(const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& t
     const T* key[at_once];
 #pragma GCC unroll 16
     for (int i = 0; i < at_once; ++i) key[i] = tile.keys + (std::min)(t + i, tile.rows - 1) * tile.key_stride;
+    for (int i = 0; i < at_once; ++i) prefetch_row(key[i], prefetch_rows, tile.key_stride, dim);
     Vec<T> sum[count];
 #pragma GCC unroll 16
     for (int i = 0; i < count; ++i) sum[i] = Vec<T>::zero();
@@ -137,6 +150,9 @@ void decode_values(const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& t
   const T* const weights = scratch.scores + t * Columns;
   const T* const value = tile.values + t * tile.value_stride;
   const Index whole = dim / lanes<T> * lanes<T>;
+  for (Index i = 0; i < Rows; ++i) {
+    prefetch_row(value + i * tile.value_stride, prefetch_rows, tile.value_stride, dim);
+  }
   for (Index e = 0; e < dim; e += lanes<T>) {
     Vec<T> v[Rows];
     if (e < whole) {
