@@ -60,22 +60,28 @@ EIGENFORMER_INLINE T below_largest(double x) {
   return static_cast<T>(x < largest ? x : largest);
 }
 
-/// Mean and variance in two passes, the second around the mean that the first found: its sum of d corrects what the
-/// first rounded, so that a large mean costs no digits, and equal numbers leave exactly zero. Returns whether the sums
-/// can be trusted: nothing overflowed, and nothing vanished that would count beside epsilon.
+/// The first pass: sum of x scale, or zero where no mean is wanted.
 template <class Statistics, class T>
-EIGENFORMER_INLINE bool find_moments(const T* x, Index count, double epsilon, Moments<T>& m) {
-  const Vec<T> scale = Vec<T>::broadcast(m.scale);
+EIGENFORMER_INLINE T find_total(const T* x, Index count, T scale) {
   T total = 0;
-  T sum = 0;
-  T squares = 0;
   if constexpr (std::is_same_v<Statistics, Centred>) {
     for (Index begin = 0; begin < count; begin += piece) {
-      ScaledSumStep<T> step{x + begin, scale, {}};
+      ScaledSumStep<T> step{x + begin, Vec<T>::broadcast(scale), {}};
       for_each_vector<T>(piece_length(begin, count), step);
       total += step.sum.total();
     }
   }
+  return total;
+}
+
+/// The second pass, around the mean that the first found: its sum of d corrects what the first rounded, so that a large
+/// mean costs no digits, and equal numbers leave exactly zero. Returns whether the sums can be trusted: nothing
+/// overflowed, and nothing vanished that would count beside epsilon.
+template <class Statistics, class T>
+EIGENFORMER_INLINE bool find_moments(const T* x, Index count, double epsilon, T total, Moments<T>& m) {
+  const Vec<T> scale = Vec<T>::broadcast(m.scale);
+  T sum = 0;
+  T squares = 0;
   m.mean = quotient(total, count);
   for (Index begin = 0; begin < count; begin += piece) {
     MomentsStep<T, Statistics> step{x + begin, scale, Vec<T>::broadcast(m.mean), {}, {}};
@@ -102,7 +108,7 @@ template <class Statistics, class T>
   int exponent = 0;
   if (is_finite(largest) && largest > T(0)) std::frexp(largest, &exponent);
   m.scale = std::ldexp(T(1), exponent > limit ? -limit : (exponent < -limit ? limit : -exponent));
-  find_moments<Statistics>(x, count, epsilon, m);
+  find_moments<Statistics>(x, count, epsilon, find_total<Statistics>(x, count, m.scale), m);
 }
 
 template <class T, class Statistics>
@@ -131,24 +137,39 @@ struct NormaliseStep {
 };
 
 template <class Statistics, class T>
+EIGENFORMER_INLINE void normalise_row(const NormRows<T>& work, Index n, const Moments<T>& m) {
+  NormaliseStep<T, Statistics> step{work.x + n * work.x_stride,
+                                    work.y + n * work.y_stride,
+                                    work.normalised != nullptr ? work.normalised + n * work.features : nullptr,
+                                    work.weight,
+                                    work.bias,
+                                    Vec<T>::broadcast(m.scale),
+                                    Vec<T>::broadcast(m.mean),
+                                    Vec<T>::broadcast(m.rest),
+                                    Vec<T>::broadcast(m.factor)};
+  for_each_vector<T>(work.features, step);
+  work.inverse[n] = m.inverse;
+}
+
+/// Each row goes through three stages, and three rows are under way at once: while the divisions and the root at the
+/// end of one stage are waited for, the processor has another row's stage to do.
+template <class Statistics, class T>
 void normalise(const NormRows<T>& work) {
-  for (Index n = 0; n < work.rows; ++n) {
-    const T* const x = work.x + n * work.x_stride;
-    Moments<T> m{T(1), T(0), T(0), T(0), T(0)};
-    if (!find_moments<Statistics>(x, work.features, work.epsilon, m)) {
-      find_moments_scaled<Statistics>(x, work.features, work.epsilon, m);
+  T total = 0;
+  Moments<T> m{};
+  for (Index n = -2; n < work.rows; ++n) {
+    T next_total = 0;
+    Moments<T> next{T(1), T(0), T(0), T(0), T(0)};
+    if (n + 2 < work.rows) next_total = find_total<Statistics>(work.x + (n + 2) * work.x_stride, work.features, T(1));
+    if (n + 1 >= 0 && n + 1 < work.rows) {
+      const T* const x = work.x + (n + 1) * work.x_stride;
+      if (!find_moments<Statistics>(x, work.features, work.epsilon, total, next)) {
+        find_moments_scaled<Statistics>(x, work.features, work.epsilon, next);
+      }
     }
-    NormaliseStep<T, Statistics> step{x,
-                                      work.y + n * work.y_stride,
-                                      work.normalised != nullptr ? work.normalised + n * work.features : nullptr,
-                                      work.weight,
-                                      work.bias,
-                                      Vec<T>::broadcast(m.scale),
-                                      Vec<T>::broadcast(m.mean),
-                                      Vec<T>::broadcast(m.rest),
-                                      Vec<T>::broadcast(m.factor)};
-    for_each_vector<T>(work.features, step);
-    work.inverse[n] = m.inverse;
+    if (n >= 0) normalise_row<Statistics>(work, n, m);
+    total = next_total;
+    m = next;
   }
 }
 

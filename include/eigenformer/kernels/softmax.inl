@@ -4,7 +4,8 @@
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
 
-/// exp(x - maximum), kept in y unless that is null, and their sum.
+/// exp(x - maximum), kept in y unless that is null, and their sum, both 2^exp_lift times too large: what is denormal is
+/// rounded only when it has been divided by the sum.
 template <class T, bool keep>
 struct RowExponentials {
   const T* x;
@@ -13,7 +14,7 @@ struct RowExponentials {
   Sum<T> sum;
   template <class Lanes, int i>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i> slot) {
-    const Vec<T> e = exp(lanes.load(x + j) - shift);
+    const Vec<T> e = exp_lifted(lanes.load(x + j) - shift);
     if constexpr (keep) lanes.store(e, y + j);
     sum.add(lanes.keep(e, Vec<T>::zero()), slot);
   }
@@ -39,10 +40,18 @@ struct ScaleStep {
   }
 };
 
+/// The sum without the lift; 0 if no term is near 1, as the maximum's is unless every number is -infinity.
+template <class T>
+EIGENFORMER_INLINE T lowered_sum(T sum) {
+  const T lowered = sum * exp_lowering<T>;
+  return lowered < T(0.5) ? T(0) : lowered;
+}
+
 template <class T>
 void softmax(const T* x, T* y, Index count) {
-  const T sum = row_exponentials<true>(x, y, count, row_maximum(x, count));
-  ScaleStep<T> scale{y, Vec<T>::broadcast(sum == T(0) ? T(0) : T(1) / sum)};
+  const T sum = lowered_sum(row_exponentials<true>(x, y, count, row_maximum(x, count)));
+  const T factor = sum == T(0) ? T(0) : exp_lowering<T> / sum;
+  ScaleStep<T> scale{y, Vec<T>::broadcast(factor)};
   for_each_vector<T>(count, scale);
 }
 
@@ -61,7 +70,7 @@ struct SubtractStep {
 template <class T>
 void log_softmax(const T* x, T* y, Index count) {
   const T shift = row_maximum(x, count);
-  const T sum = row_exponentials<false, T>(x, nullptr, count, shift);
+  const T sum = lowered_sum(row_exponentials<false, T>(x, nullptr, count, shift));
   SubtractStep<T> subtract{x, y, Vec<T>::broadcast(shift), Vec<T>::broadcast(sum == T(0) ? T(0) : std::log(sum))};
   for_each_vector<T>(count, subtract);
 }

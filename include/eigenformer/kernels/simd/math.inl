@@ -72,6 +72,22 @@ EIGENFORMER_INLINE Vec<T> exp(Vec<T> x) {
   return ldexp(e.fraction + Vec<T>::broadcast(T(1)), e.power);
 }
 
+/// How far exponentials of negative numbers are lifted so that none of them is denormal where its double or float is
+/// not 0.
+template <class T>
+inline constexpr T exp_lift = sizeof(T) == 4 ? T(64) : T(128);
+template <class T>
+inline constexpr T exp_lowering = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-128);  ///< 2^-exp_lift
+
+/// 2^exp_lift e^x for x <= 0, at least e^-126 (float) or e^-760 (double) times the lift, so a sum of them is never 0.
+/// Cheaper than exp, as the power of two is never out of range. NaN stays.
+template <class T>
+EIGENFORMER_INLINE Vec<T> exp_lifted(Vec<T> x) {
+  constexpr T smallest = sizeof(T) == 4 ? T(-126) : T(-760);
+  const Exponential<T> e = exp_parts(maximum(Vec<T>::broadcast(smallest), x));
+  return ldexp_normal(e.fraction + Vec<T>::broadcast(T(1)), e.power + Vec<T>::broadcast(exp_lift<T>));
+}
+
 /// tanh(x) = -m / (2 + m) with m = e^(-2|x|) - 1 = 2^n f + (2^n - 1), which does not cancel near 0. Largest error 3
 /// ulp.
 template <class T>
