@@ -40,11 +40,10 @@ struct ScaleStep {
   }
 };
 
-/// The sum without the lift; 0 if no term is near 1, as the maximum's is unless every number is -infinity.
+/// The sum without the lift: at least 1, which the maximum contributes, or 0 if every number is -infinity.
 template <class T>
 EIGENFORMER_INLINE T lowered_sum(T sum) {
-  const T lowered = sum * exp_lowering<T>;
-  return lowered < T(0.5) ? T(0) : lowered;
+  return sum * exp_lowering<T>;
 }
 
 template <class T>
