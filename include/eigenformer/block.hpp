@@ -5,6 +5,7 @@
 
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
+#include <eigenformer/block/layer.hpp>
 #include <eigenformer/block/parallel_block.hpp>
 #include <eigenformer/block/parts.hpp>
 #include <eigenformer/block/post_norm.hpp>

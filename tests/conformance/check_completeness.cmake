@@ -3,8 +3,8 @@
 #   cmake -DROOT=<project> -P check_completeness.cmake
 cmake_minimum_required(VERSION 3.25)
 
-# A block derives from core's Block, and the table names it as a word, as in row<LayerNorm<float>>("LayerNorm").
-set(block_class "public Block<([A-Za-z0-9_]+)")
+# A block derives from core's Block, or from Layer, which does; the table names it as a word, as in row<LayerNorm<float>>("LayerNorm").
+set(block_class "public (Block|Layer)<([A-Za-z0-9_]+)")
 set(table "${ROOT}/tests/conformance/table.hpp")
 
 file(GLOB_RECURSE headers "${ROOT}/include/eigenformer/*.hpp")
@@ -16,7 +16,9 @@ foreach(header IN LISTS headers)
   file(STRINGS "${header}" lines REGEX "${block_class}")
   foreach(line IN LISTS lines)
     string(REGEX MATCH "${block_class}" match "${line}")
-    list(APPEND blocks "${CMAKE_MATCH_1}")
+    if(NOT CMAKE_MATCH_2 STREQUAL "Placement")  # Layer itself
+      list(APPEND blocks "${CMAKE_MATCH_2}")
+    endif()
   endforeach()
 endforeach()
 

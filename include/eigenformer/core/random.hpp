@@ -17,6 +17,13 @@ class Random {
   explicit Random(std::uint64_t seed) {
     for (std::uint64_t& word : state_) word = splitmix(seed);
   }
+  /// Copying is said aloud: blocks take a Random by value, and two blocks handed the same one by mistake would start
+  /// from the same weights. `random.split()` is what they should be given.
+  explicit Random(const Random&) = default;
+  Random(Random&&) = default;
+  Random& operator=(const Random&) = default;
+  Random& operator=(Random&&) = default;
+  ~Random() = default;
 
   /// 64 random bits.
   std::uint64_t bits() {
