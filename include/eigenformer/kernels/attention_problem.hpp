@@ -57,7 +57,7 @@ struct AttentionTask {
   Index kv_head = 0;
   Index first_column = 0;
   Index columns = 0;
-  KeyRange keys;  ///< the part of the context that this task looks at
+  KeyRange keys{};  ///< the part of the context that this task looks at
 
   Index position(Index c) const { return (first_column + c) / heads; }
   Index head(Index c) const { return first_head + (first_column + c) % heads; }
