@@ -62,8 +62,8 @@ class LayerNorm : public Block<LayerNorm<T>> {
   }
   /// From given weights, a Vector or what converts to one. Throws ShapeError if their sizes differ.
   template <std::convertible_to<Vector<T>> V>  // a template, so that {.dim = 5, .bias = false} cannot mean a Vector
-  explicit LayerNorm(V&& given_weight, std::optional<Vector<T>> given_bias = {}, double given_epsilon = 1e-5)
-      : epsilon(given_epsilon), weight(Vector<T>(std::forward<V>(given_weight))) {
+  explicit LayerNorm(const V& given_weight, std::optional<Vector<T>> given_bias = {}, double given_epsilon = 1e-5)
+      : epsilon(given_epsilon), weight(Vector<T>(given_weight)) {
     require_positive(weight.size(), "LayerNorm", "size of weight");
     detail::require_epsilon(epsilon, "LayerNorm");
     if (!given_bias) return;

@@ -54,8 +54,8 @@ class RmsNorm : public Block<RmsNorm<T>> {
   }
   /// From given weights, a Vector or what converts to one.
   template <std::convertible_to<Vector<T>> V>  // a template, so that {.dim = 5, .epsilon = 0} cannot mean a Vector
-  explicit RmsNorm(V&& given_weight, double given_epsilon = 1e-6)
-      : epsilon(given_epsilon), weight(Vector<T>(std::forward<V>(given_weight))) {
+  explicit RmsNorm(const V& given_weight, double given_epsilon = 1e-6)
+      : epsilon(given_epsilon), weight(Vector<T>(given_weight)) {
     require_positive(weight.size(), "RmsNorm", "size of weight");
     detail::require_epsilon(epsilon, "RmsNorm");
   }
