@@ -43,7 +43,7 @@ PreNormLayer<T> pre_norm_layer(ef::Random random) {
   return PreNormLayer<T>({.norm = {.dim = 38},
                           .attention = {.dim = 38, .heads = 4, .kv_heads = 2, .head_dim = 10},
                           .feed_forward = {.dim = 38, .hidden = 53}},
-                         random);
+                         random.split());
 }
 
 template <class T>
@@ -59,38 +59,41 @@ std::vector<Row<T>> table() {
   add("SinusoidalPositions_half_split", Features{74},
       [](ef::Random) { return ef::SinusoidalPositions<T, ef::HalfSplit>({.dim = 74}); });
   add("LearnedPositions", Features{79},
-      [](ef::Random random) { return ef::LearnedPositions<T>({.max_length = 83, .dim = 79}, random); });
+      [](ef::Random random) { return ef::LearnedPositions<T>({.max_length = 83, .dim = 79}, random.split()); });
   add("Linear", Features{31},
-      [](ef::Random random) { return ef::Linear<T>({.in_features = 31, .out_features = 43}, random); });
-  add("Linear_without_bias", Features{31},
-      [](ef::Random random) { return ef::Linear<T>({.in_features = 31, .out_features = 43, .bias = false}, random); });
+      [](ef::Random random) { return ef::Linear<T>({.in_features = 31, .out_features = 43}, random.split()); });
+  add("Linear_without_bias", Features{31}, [](ef::Random random) {
+    return ef::Linear<T>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
+  });
   add("Embedding", Tokens{29},
-      [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random); });
+      [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random.split()); });
   add("FeedForward", Features{31},
-      [](ef::Random random) { return ef::FeedForward<T, ef::Gelu>({.dim = 31, .hidden = 59}, random); });
+      [](ef::Random random) { return ef::FeedForward<T, ef::Gelu>({.dim = 31, .hidden = 59}, random.split()); });
   add("GatedFeedForward", Features{31},
-      [](ef::Random random) { return ef::GatedFeedForward<T, ef::Silu>({.dim = 31, .hidden = 59}, random); });
+      [](ef::Random random) { return ef::GatedFeedForward<T, ef::Silu>({.dim = 31, .hidden = 59}, random.split()); });
   add(
       "GroupedQueryAttention", Features{37},
       [](ef::Random random) {
         using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<>>;
-        return Attention({.dim = 37, .heads = 6, .kv_heads = 3, .head_dim = 10, .value_dim = 7}, random);
+        return Attention({.dim = 37, .heads = 6, .kv_heads = 3, .head_dim = 10, .value_dim = 7}, random.split());
       },
       ef::Causal{});
   add(
       "MultiHeadAttention", Features{34},
-      [](ef::Random random) { return ef::MultiHeadAttention<T>({.dim = 34, .heads = 2}, random); }, ef::NoMask{});
+      [](ef::Random random) { return ef::MultiHeadAttention<T>({.dim = 34, .heads = 2}, random.split()); },
+      ef::NoMask{});
   add(
       "MultiQueryAttention", Features{39},
-      [](ef::Random random) { return ef::MultiQueryAttention<T>({.dim = 39, .heads = 3}, random); }, ef::Causal{});
+      [](ef::Random random) { return ef::MultiQueryAttention<T>({.dim = 39, .heads = 3}, random.split()); },
+      ef::Causal{});
   add(
-      "PreNorm", Features{38}, [](ef::Random random) { return pre_norm_layer<T>(random); }, ef::Causal{});
+      "PreNorm", Features{38}, [](ef::Random random) { return pre_norm_layer<T>(random.split()); }, ef::Causal{});
   add(
       "PostNorm", Features{38},
       [](ef::Random random) {
         return PostNormLayer<T>(
             {.norm = {.dim = 38}, .attention = {.dim = 38, .heads = 2}, .feed_forward = {.dim = 38, .hidden = 53}},
-            random);
+            random.split());
       },
       ef::NoMask{});
   add(
@@ -99,7 +102,7 @@ std::vector<Row<T>> table() {
         return ParallelLayer<T>({.norm = {.dim = 38, .bias = false},
                                  .attention = {.dim = 38, .heads = 3, .head_dim = 14},
                                  .feed_forward = {.dim = 38, .hidden = 53}},
-                                random);
+                                random.split());
       },
       ef::Causal{});
   add(
@@ -123,11 +126,11 @@ std::vector<Row<T>> table() {
       ef::Causal{});
   add("Decoder", Tokens{29}, [](ef::Random random) {
     return ef::LlamaDecoder<T>({.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53},
-                               random);
+                               random.split());
   });
   add("Decoder_with_output", Tokens{29}, [](ef::Random random) {
     return ef::LlamaDecoder<T, ef::Linear<T>, ef::HalfSplit>(
-        {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 3, .hidden = 53}, random);
+        {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 3, .hidden = 53}, random.split());
   });
   return rows;
 }

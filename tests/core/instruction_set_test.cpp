@@ -30,5 +30,6 @@ TEST(InstructionSet, avx512_comes_with_avx2_and_neon_with_neither) {
 TEST(InstructionSet, names_differ) {
   std::set<std::string> names;
   for (const ef::InstructionSet instruction_set : ef::all_instruction_sets) names.emplace(name(instruction_set));
-  EXPECT_EQ(names, (std::set<std::string>{"portable", "neon", "avx2", "avx512"}));
+  EXPECT_EQ(names.size(), ef::all_instruction_sets.size());
+  EXPECT_TRUE(names.contains("portable"));
 }

@@ -39,7 +39,7 @@ TEST(Random, normal_is_the_quantile_of_the_bits) {
 
 TEST(Random, normal_agrees_with_the_error_function_far_into_the_tails) {
   ef::Random random(7);
-  ef::Random same = random;
+  ef::Random same(random);
   double largest = 0;
   for (int i = 0; i < 200000; ++i) {
     const double x = random.normal();

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <math.h>  // ::sinl and ::cosl, which <cmath> need not declare
+
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -19,8 +21,8 @@ constexpr double epsilon = std::numeric_limits<double>::epsilon();
 
 // Called by address: -ffast-math puts the processor's own fsincos in place of a call, whose pi has 66 bits, so that it
 // is off by 1e-15 at a million radians.
-long double (*volatile exact_cosine)(long double) = std::cos;
-long double (*volatile exact_sine)(long double) = std::sin;
+long double (*volatile exact_cosine)(long double) = ::cosl;
+long double (*volatile exact_sine)(long double) = ::sinl;
 
 struct Angle {
   Index position;

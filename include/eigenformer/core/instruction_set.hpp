@@ -12,9 +12,15 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// so that no compiler flag is needed for speed; `portable` is always there.
 enum class InstructionSet { portable, avx2, avx512, neon };
 
-/// All of them, the slowest first.
-inline constexpr std::array all_instruction_sets = {InstructionSet::portable, InstructionSet::neon,
-                                                    InstructionSet::avx2, InstructionSet::avx512};
+/// Those that programs for this architecture hold, the slowest first. This machine need not be able to run them all.
+#if defined(__x86_64__)
+inline constexpr std::array all_instruction_sets = {InstructionSet::portable, InstructionSet::avx2,
+                                                    InstructionSet::avx512};
+#elif defined(__aarch64__)
+inline constexpr std::array all_instruction_sets = {InstructionSet::portable, InstructionSet::neon};
+#else
+inline constexpr std::array all_instruction_sets = {InstructionSet::portable};
+#endif
 
 constexpr std::string_view name(InstructionSet instruction_set) {
   switch (instruction_set) {

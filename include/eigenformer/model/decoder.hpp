@@ -161,7 +161,7 @@ class Decoder : public Block<Decoder<T, Layer, Output>> {
     if constexpr (tied) {
       return {};
     } else {
-      return Output({.in_features = options.dim, .out_features = options.vocabulary, .bias = false}, random);
+      return Output({.in_features = options.dim, .out_features = options.vocabulary, .bias = false}, random.split());
     }
   }
 
