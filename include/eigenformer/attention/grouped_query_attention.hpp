@@ -31,16 +31,15 @@ struct AttentionCache {
 };
 
 /// Attention with projections: queries from x, keys and values from x too, or in cross-attention from a memory,
-///   y = concat_h(attention(q_h, k_g(h), v_g(h))) W_o,   q = x W_q,  k = m W_k,  v = m W_v,   g(h) = h / (heads /
-///   kv_heads)
+///   y = concat_h(attention(q_h, k_g(h), v_g(h))) W_o,   q = x W_q,  k = m W_k,  v = m W_v,
+///   g(h) = h / (heads / kv_heads)
 /// MultiHeadAttention and MultiQueryAttention are the same class with other options. Projection is Linear or what
 /// stands in for it; Position turns queries and keys after their projection.
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
 ///   memory_dim]  output.weight [dim, heads value_dim]
 ///   throws OptionError for options that do not go together, ShapeError for tensors that do not fit, ValueError for a
-///   key/
-///          value cache without room; before anything is written
+///          key/value cache without room; before anything is written
 template <class T, class Projection_ = Linear<T>, class Position = NoPosition,
           class Chosen = GroupedQueryAttentionOptions<Position>>
 class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_, Position, Chosen>> {

@@ -8,8 +8,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Blocks of any types one after the other, y = block_n(… block_1(x)): `Sequential(LayerNorm<float>(…),
 /// Linear<float>(…))`. Widths may change on the way. Parameters are named by the block's number, `1.weight`.
 ///   forward:   token-wise blocks: x [..., D] -> y [..., D']. With a mask behind y, x [batch, length, D] -> y [batch,
-///   length, D'],
-///              and the blocks that map sequences get the mask. x and y may not overlap
+///              length, D'], and the blocks that map sequences get the mask. x and y may not overlap
 ///   throws what the blocks throw
 template <class... Blocks>
 class Sequential : public Block<Sequential<Blocks...>> {

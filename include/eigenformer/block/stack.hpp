@@ -8,11 +8,9 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Layers of one type one after the other, y = layer_n(… layer_1(x)), each under the same mask: the body of an encoder
 /// or a decoder. Parameters are named by the layer's number, `0.attention.query.weight`.
 ///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With a vector of key/value
-///   caches, one for
-///              each layer, in place of the cache, the positions that follow those already there
+///              caches, one for each layer, in place of the cache, the positions that follow those already there
 ///   throws OptionError for a negative number of layers, ShapeError for an x, y, dy or dx that does not fit or another
-///   number of
-///          caches, and what the layers throw
+///          number of caches, and what the layers throw
 template <class Layer>
 class Stack : public Block<Stack<Layer>> {
  public:

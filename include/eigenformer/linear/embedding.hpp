@@ -39,8 +39,7 @@ void embedding_backward(TokensView tokens, ConstRowsView<T> dy, RowsView<T> dwei
 ///   forward:   tokens of any shape [...], usually [batch, length] -> y [..., D]
 ///   backward:  dE[token] += dy; tokens have no gradient, so there is no dx. The sums' order does not depend on threads
 ///   throws OptionError for a vocabulary or dim below 1, ShapeError for a y or dy that does not fit, ValueError for a
-///   token
-///          not in 0 .. vocabulary - 1, or if the weight is trained but was frozen when forward ran
+///          token not in 0 .. vocabulary - 1, or if the weight is trained but was frozen when forward ran
 template <class T>
 class Embedding : public Block<Embedding<T>> {
  public:

@@ -85,8 +85,7 @@ void linear_backward_bias(ConstRowsView<T> dy, std::span<T> dbias, Context& cont
 ///   forward:   x [..., in] -> y [..., out], which may not overlap; no rows at all is allowed
 ///   backward:  dx = dy W,  dW += dy^T x,  db += sum_n dy_n
 ///   throws OptionError for features below 1, ShapeError for a bias, x, y, dy or dx that does not fit, ValueError if
-///   the
-///          weight is trained but was frozen when forward ran, because x was not kept
+///          the weight is trained but was frozen when forward ran, because x was not kept
 template <class T>
 class Linear : public Block<Linear<T>> {
  public:

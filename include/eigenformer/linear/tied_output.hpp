@@ -12,8 +12,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 ///   forward:   h [..., D] -> logits [..., vocabulary]
 ///   backward:  dh = dlogits E,  dE += dlogits^T h
 ///   throws ShapeError for an h, logits or gradient that does not fit, ValueError if the embedding is trained but was
-///   frozen
-///          when forward ran
+///          frozen when forward ran
 template <class T>
 struct TiedOutput {
   using Cache = typename Linear<T>::Cache;

@@ -40,8 +40,7 @@ void add_positions_backward(ConstTensorView<T, 3> dy, RowsView<T> dtable, Contex
 ///   forward:   x, y [batch, length, D], row l at position start + l; y may be x
 ///   backward:  dx = dy,  dtable[start + l] += sum_b dy_bl
 ///   throws OptionError for a max_length or dim below 1, ShapeError for an x, y, dy or dx that does not fit, ValueError
-///   for
-///          positions not in 0 .. max_length - 1
+///          for positions not in 0 .. max_length - 1
 template <class T>
 class LearnedPositions : public Block<LearnedPositions<T>> {
  public:

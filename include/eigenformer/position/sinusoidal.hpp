@@ -49,8 +49,7 @@ void add_sinusoids(ConstTensorView<T, 3> x, TensorView<T, 3> y, std::span<const 
 ///   forward:   x, y [batch, length, D], row l at position start + l; y may be x
 ///   backward:  dx = dy
 ///   throws OptionError for a dim that is odd or below 2 or a base that is not positive, ShapeError for an x or y that
-///   does not
-///          fit, ValueError for a start not in 0 .. 2^53 - length
+///          does not fit, ValueError for a start not in 0 .. 2^53 - length
 template <class T, class Pairing = Interleaved>
 class SinusoidalPositions : public Block<SinusoidalPositions<T, Pairing>> {
  public:
