@@ -39,7 +39,8 @@ TEST(Context, rejects_thread_counts_and_instruction_sets_that_cannot_be) {
     EXPECT_STREQ(error.what(), "Context: expected threads in 1 .. 1024, got 1025");
   }
   int refused = 0;
-  for (const ef::InstructionSet instruction_set : ef::all_instruction_sets) {
+  using Set = ef::InstructionSet;
+  for (const Set instruction_set : {Set::portable, Set::avx2, Set::avx512, Set::neon}) {
     if (ef::available(instruction_set)) {
       EXPECT_EQ(ef::Context({.instruction_set = instruction_set}).instruction_set(), instruction_set);
     } else {
