@@ -16,9 +16,11 @@ TYPED_TEST_SUITE(AttentionBackward, Scalars);
 /// A quarter of the table, which still meets every mask, pair of heads, dims, lengths and cut.
 TYPED_TEST(AttentionBackward, equals_reference_across_the_table) {
   const std::vector<Case> cases = table();
+  row_count = {};
   int count = 0;
   for (std::size_t i = 0; i < cases.size(); i += 4, ++count) expect_backward<TypeParam>(cases[i]);
   EXPECT_EQ(count, 420);
+  EXPECT_GE(row_count.share(), 0.35) << row_count.judged << " of " << row_count.all;
 }
 
 TYPED_TEST(AttentionBackward, equals_reference_for_every_length_up_to_two_tiles_and_one) {
