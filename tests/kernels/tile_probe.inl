@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Body for tile_test.cpp: a tile of every shape that products use, and the panels they read.
+// Body for tile_test.cpp: a tile of every shape that products use.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
@@ -26,12 +26,6 @@ void probe_tile(TileProbe<T>& probe, int shape) {
     case 2: return probe_one_tile<T, 1, 1>(probe);
     default: return probe_one_tile<T, 6, 2>(probe);
   }
-}
-
-template <class T>
-Index probe_pack(const Operand<T>& from, Index depth, Index columns, T* to) {
-  pack_panel(from, depth, columns, to);
-  return panel_stride<T>(columns);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/tile.hpp>
 
 #include <support/alignment.hpp>
@@ -37,10 +36,6 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 template <class T>
 void probe_tile(InstructionSet set, TileProbe<T>& probe, int shape) {
   EIGENFORMER_DISPATCH(set, probe_tile<T>(probe, shape));
-}
-template <class T>
-Index probe_pack(InstructionSet set, const Operand<T>& from, Index depth, Index columns, T* to) {
-  EIGENFORMER_DISPATCH(set, probe_pack<T>(from, depth, columns, to));
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels
@@ -99,22 +94,6 @@ void expect_tile(InstructionSet set, int shape, bool by_columns, bool from_c, In
   EXPECT_TRUE(c.untouched_outside());
 }
 
-template <class T>
-void expect_panel(InstructionSet set, Index depth, Index columns, Index row_stride, Index column_stride) {
-  std::vector<T> from(static_cast<std::size_t>(depth * row_stride + columns * column_stride + 1));
-  for (std::size_t i = 0; i < from.size(); ++i) from[i] = T(i) + T(1);
-  support::GuardedBuffer<T> to(depth * ((columns + 15) / 16 * 16));
-  const Index stride = kernels::probe_pack<T>(set, {from.data(), row_stride, column_stride}, depth, columns, to.data());
-  ASSERT_GE(stride, columns);
-  for (Index k = 0; k < depth; ++k) {
-    for (Index n = 0; n < stride; ++n) {
-      const T expected = n < columns ? from[std::size_t(k * row_stride + n * column_stride)] : T(0);
-      ASSERT_EQ(to[k * stride + n], expected) << k << ", " << n << " of " << depth << " x " << columns;
-    }
-  }
-  EXPECT_TRUE(to.untouched_outside());
-}
-
 }  // namespace
 
 TEST_P(Tile, adds_products_for_any_strides_and_writes_nothing_else) {
@@ -131,24 +110,6 @@ TEST_P(Tile, adds_products_for_any_strides_and_writes_nothing_else) {
     }
   }
   EXPECT_EQ(cases, 4 * 2 * 2 * 10);
-}
-
-TEST_P(Tile, reads_panels_packed_from_rows_columns_and_any_strides) {
-  int cases = 0;
-  for (const Index depth : {1, 2, 3, 4, 5, 8, 15, 16, 17, 33}) {
-    for (const Index columns : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 48}) {
-      for (const Index gap : {0, 1, 5}) {
-        expect_panel<float>(GetParam(), depth, columns, columns + gap, 1);
-        expect_panel<float>(GetParam(), depth, columns, 1, depth + gap);
-        expect_panel<float>(GetParam(), depth, columns, 2 * columns + gap, 2);
-        expect_panel<double>(GetParam(), depth, columns, columns + gap, 1);
-        expect_panel<double>(GetParam(), depth, columns, 1, depth + gap);
-        expect_panel<double>(GetParam(), depth, columns, 2, 2 * depth + gap);
-        ++cases;
-      }
-    }
-  }
-  EXPECT_EQ(cases, 10 * 15 * 3);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryInstructionSet, Tile, testing::ValuesIn(ef::all_instruction_sets),

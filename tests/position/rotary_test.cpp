@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/position/no_position.hpp>
 #include <eigenformer/position/rotary.hpp>
 
 #include <gtest/gtest.h>
@@ -261,13 +260,4 @@ TEST(Rotary, rejects_wrong_heads_and_positions_and_writes_nothing) {
                ef::ValueError);
   rotary.frequencies.resize(5, 1.0);
   EXPECT_THROW(rotary.apply(ef::HeadsView<float>(z), 0, context), ef::OptionError);
-}
-
-TEST(NoPosition, changes_nothing) {
-  ef::Context context;
-  const ef::Tensor<float, 4> x = random_heads<float>({2, 3, 2, 4}, 12);
-  ef::Tensor<float, 4> y = x;
-  ef::NoPosition().apply(ef::HeadsView<float>(y), 5, context);
-  ef::NoPosition().apply_backward(ef::HeadsView<float>(y), 5, context);
-  EXPECT_TRUE(support::bit_equal(x, y));
 }
