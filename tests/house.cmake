@@ -64,12 +64,25 @@ foreach(contract IN LISTS contracts)
 endforeach()
 
 if(NOT CMAKE_CROSSCOMPILING)
-  set(ways add_subdirectory find_package plain)
+  set(ways add_subdirectory fetch_content find_package destdir pkg_config meson plain single_header)
 endif()
 foreach(how IN LISTS ways)
   add_script_test(Consumer.${how} consumer/check.cmake -DHOW=${how} "-DCXX=${CMAKE_CXX_COMPILER}"
     "-DFLAGS=${CMAKE_CXX_FLAGS}" "-DBUILD=${PROJECT_BINARY_DIR}" "-DSCRATCH=${scratch}/consumer_${how}")
+  set_tests_properties(Consumer.${how} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
 endforeach()
+if(NOT CMAKE_CROSSCOMPILING)
+  add_script_test(Consumer.has_a_vcpkg_port consumer/check_vcpkg_port.cmake "-DCXX=${CMAKE_CXX_COMPILER}"
+    "-DEIGEN=${Eigen3_DIR}" "-DSCRATCH=${scratch}/vcpkg")
+  find_program(python NAMES python3)
+  if(python)
+    add_test(NAME Consumer.has_a_conan_recipe COMMAND "${CMAKE_COMMAND}" -E env "${python}"
+      "${CMAKE_CURRENT_SOURCE_DIR}/consumer/check_conan_recipe.py" "${PROJECT_SOURCE_DIR}" "${scratch}/conan")
+  else()
+    add_test(NAME Consumer.has_a_conan_recipe COMMAND "${CMAKE_COMMAND}" -E echo "SKIPPED: there is no python3 here")
+  endif()
+  set_tests_properties(Consumer.has_a_conan_recipe PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: " LABELS house)
+endif()
 add_script_test(Consumer.may_bring_eigen_3_4_or_5 consumer/check_eigen_versions.cmake "-DSCRATCH=${scratch}/eigen")
 
 # Units with different flags in one program; both checks are about instruction sets of x86.
