@@ -9,6 +9,7 @@
 #include <eigenformer/io/input_file.hpp>
 #include <eigenformer/io/json_scanner.hpp>
 #include <eigenformer/io/output_file.hpp>
+#include <eigenformer/io/parameter_names.hpp>
 #include <eigenformer/io/result.hpp>
 #include <eigenformer/io/safetensors.hpp>
 #include <eigenformer/io/safetensors_entry.hpp>
@@ -16,4 +17,5 @@
 #include <eigenformer/io/safetensors_limits.hpp>
 #include <eigenformer/io/safetensors_parser.hpp>
 #include <eigenformer/io/safetensors_writer.hpp>
+#include <eigenformer/io/tensor_source.hpp>
 #include <eigenformer/io/utf8.hpp>

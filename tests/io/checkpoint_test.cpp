@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <filesystem>
 #include <limits>
 #include <vector>
 
@@ -149,6 +151,56 @@ TEST(Checkpoint, takes_a_part_of_a_file_by_prefix) {
   EXPECT_EQ(contents(loaded), contents(second));
   EXPECT_THROW(load_parameters(file, loaded), FileError);
   EXPECT_THROW(load_parameters(file, loaded, {.prefix = "mo"}), FileError);
+}
+
+constexpr std::array table = {NamePair{"layers.*.weight", "stack.*.w"}, NamePair{"layers.*.bias", "stack.*.b"},
+                              NamePair{"kernel", "convolution"}};
+
+TEST(Checkpoint, names_may_come_from_a_table) {
+  const support::TemporaryDirectory directory;
+  const Model<float> saved = filled<float>(4);
+  save_safetensors(directory / "m", saved, {}, {.prefix = "net.", .table = table});
+  const SafetensorsFile file{directory / "m"};
+  EXPECT_EQ(file.names(), (std::vector<std::string>{"net.convolution", "net.stack.0.b", "net.stack.0.w",
+                                                    "net.stack.1.b", "net.stack.1.w"}));
+  Model<float> loaded = filled<float>(9);
+  load_parameters(file, loaded, {.prefix = "net.", .names = table});
+  EXPECT_EQ(contents(loaded), contents(saved));
+  EXPECT_THROW(load_parameters(file, loaded, {.prefix = "net."}), FileError);
+}
+
+TEST(Checkpoint, a_parameter_that_the_table_does_not_name_is_an_error) {
+  const support::TemporaryDirectory directory;
+  Model<float> model = filled<float>(4);
+  const std::span<const NamePair> part = std::span(table).first(2);
+  EXPECT_THROW(save_safetensors(directory / "m", model, {}, {.table = part}), FileError);
+  EXPECT_FALSE(std::filesystem::exists(directory / "m"));
+  save_safetensors(directory / "m", model, {}, {.table = table});
+  try {
+    load_safetensors(directory / "m", model, {.names = part});
+    FAIL();
+  } catch (const FileError& error) {
+    EXPECT_NE(std::string(error.what())
+                  .find("\n  not in the model: convolution of shape [2, 3, 7]"
+                        "\n  no name in the table for: kernel"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(Checkpoint, may_hold_more_where_that_is_said) {
+  const support::TemporaryDirectory directory;
+  Model<float> model = filled<float>(4);
+  const std::vector<float> values(6);
+  SafetensorsWriter writer;
+  writer.add_parameters(model, "net.");
+  writer.add<float>("net.layers.1.frequencies", {6}, values);
+  writer.write(directory / "m");
+  constexpr std::array<std::string_view, 1> unused = {"layers.*.frequencies"};
+  constexpr std::array<std::string_view, 1> other = {"layers.*.frequency"};
+  EXPECT_NO_THROW(load_safetensors(directory / "m", model, {.prefix = "net.", .unused = unused}));
+  EXPECT_THROW(load_safetensors(directory / "m", model, {.prefix = "net.", .unused = other}), FileError);
+  EXPECT_THROW(load_safetensors(directory / "m", model, {.prefix = "net."}), FileError);
 }
 
 struct Twice : Block<Twice> {

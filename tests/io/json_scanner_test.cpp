@@ -83,6 +83,82 @@ TEST(JsonScanner, reads_integers_written_as_integers) {
     EXPECT_EQ(integer_from(kind, value), JsonFault::other_kind) << kind;
 }
 
+TEST(JsonScanner, reads_numbers_of_any_form) {
+  double value = 9;
+  const auto read = [&](const char* json) { return JsonScanner(json).number(value); };
+  EXPECT_EQ(read(" 1e-05,"), JsonFault::none);
+  EXPECT_EQ(value, 1e-5);
+  EXPECT_EQ(read("-12.5E+2"), JsonFault::none);
+  EXPECT_EQ(value, -1250);
+  EXPECT_EQ(read("-0"), JsonFault::none);
+  EXPECT_EQ(value, 0);
+  EXPECT_EQ(read("123456789012345678901234567890"), JsonFault::none);
+  EXPECT_EQ(value, 123456789012345678901234567890.0);
+  EXPECT_EQ(read("1e309"), JsonFault::too_large);
+  for (const char* bad : {"", "-", "01", "-01", "1.", ".5", "1e", "1e+", "+1", "NaN", "Infinity", "-Infinity"})
+    EXPECT_EQ(read(bad), JsonFault::not_json) << bad;
+  for (const char* kind : {"\"1\"", "null", "true", "[1]", "{"}) EXPECT_EQ(read(kind), JsonFault::other_kind) << kind;
+}
+
+TEST(JsonScanner, reads_words) {
+  bool value = false;
+  EXPECT_EQ(JsonScanner(" true").boolean(value), JsonFault::none);
+  EXPECT_TRUE(value);
+  EXPECT_EQ(JsonScanner("false").boolean(value), JsonFault::none);
+  EXPECT_FALSE(value);
+  EXPECT_EQ(JsonScanner("null").boolean(value), JsonFault::other_kind);
+  EXPECT_EQ(JsonScanner("True").boolean(value), JsonFault::not_json);
+  EXPECT_TRUE(JsonScanner("\nnull").take_word("null"));
+  EXPECT_FALSE(JsonScanner("nul").take_word("null"));
+}
+
+TEST(JsonScanner, passes_over_values_that_are_json_and_no_others) {
+  const auto skip = [](std::string_view json, std::size_t& end) {
+    JsonScanner scanner(json);
+    const JsonFault fault = scanner.skip_value(4);
+    end = scanner.position();
+    return fault;
+  };
+  std::size_t end = 0;
+  for (const std::string json : {"1", "-1.5e7", "\"a\\u00e9\\\"\"", "true", "null", "[]", "{}", "[ 1 , [ ] , {} ]",
+                                 "{\"a\" : [1,{\"b\":[0]}], \"a\": null }", "[[[[]]]]"}) {
+    EXPECT_EQ(skip(json, end), JsonFault::none) << json;
+    EXPECT_EQ(end, json.size()) << json;
+    EXPECT_EQ(skip(" " + json + ",x", end), JsonFault::none) << json;
+    EXPECT_EQ(end, json.size() + 1) << json;
+    for (std::size_t cut = 0; cut < json.size(); ++cut) {
+      const bool shorter_number = json[0] == '1' || json[0] == '-';
+      if (!shorter_number) {
+        EXPECT_NE(skip(json.substr(0, cut), end), JsonFault::none) << json.substr(0, cut);
+      }
+    }
+  }
+  for (const char* bad : {"", "x", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}", "{\"a\":1,}", "{1:2}", "[}",
+                          "{]", "[1}", "{\"a\":1]", "tru", "nulll]", "'a'", "[01]"}) {
+    const JsonFault fault = skip(bad, end);
+    EXPECT_TRUE(fault != JsonFault::none || end < std::string_view(bad).size()) << bad;
+  }
+  EXPECT_EQ(skip("[\"\x01\"]", end), JsonFault::control_character);
+  EXPECT_EQ(skip("[\"\\x\"]", end), JsonFault::bad_escape);
+}
+
+// Depth costs no stack: a million brackets are refused at the fifth.
+TEST(JsonScanner, refuses_what_is_nested_too_deep) {
+  EXPECT_EQ(JsonScanner("[[[[[]]]]]").skip_value(4), JsonFault::too_deep);
+  EXPECT_EQ(JsonScanner("[[[[{}]]]]").skip_value(4), JsonFault::too_deep);
+  EXPECT_EQ(JsonScanner("[]").skip_value(0), JsonFault::too_deep);
+  EXPECT_EQ(JsonScanner("1").skip_value(0), JsonFault::none);
+  const std::string deep(1'000'000, '[');
+  JsonScanner scanner(deep);
+  EXPECT_EQ(scanner.skip_value(1'000'000), JsonFault::too_deep);
+  EXPECT_EQ(scanner.position(), static_cast<std::size_t>(JsonScanner::max_depth));
+  std::string nested;
+  for (int i = 0; i < JsonScanner::max_depth; ++i) nested += i % 2 == 0 ? "{\"a\":" : "[";
+  nested += "7";
+  for (int i = JsonScanner::max_depth - 1; i >= 0; --i) nested += i % 2 == 0 ? '}' : ']';
+  EXPECT_EQ(JsonScanner(nested).skip_value(JsonScanner::max_depth), JsonFault::none);
+}
+
 TEST(JsonScanner, skips_json_whitespace_only) {
   EXPECT_TRUE(JsonScanner(" \t\r\n{").take('{'));
   EXPECT_FALSE(JsonScanner("\v{").take('{'));

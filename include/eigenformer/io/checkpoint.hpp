@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/parameter.hpp>
-#include <eigenformer/io/safetensors.hpp>
+#include <eigenformer/io/parameter_names.hpp>
 #include <eigenformer/io/safetensors_writer.hpp>
+#include <eigenformer/io/tensor_source.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -17,41 +18,34 @@ struct LoadOptions {
   ReadOptions read = {};
   std::string prefix =
       {};  ///< what stands before the model's names in the file; other tensors of the file are left alone
+  std::span<const NamePair> names = {};           ///< what the file calls the parameters, if not as the model does
+  std::span<const std::string_view> unused = {};  ///< names, with `*` for a number, that the file may hold in addition
 };
 
-/// Writes every parameter of a block or model under its dotted name, bit by bit.
+/// Writes every parameter of a block or model under its dotted name, or the name that `names` gives it, bit by bit.
+/// Throws FileError also for a parameter that the table does not name.
 template <class Model>
 void save_safetensors(const std::filesystem::path& path, const Model& model,
-                      const std::map<std::string, std::string>& metadata = {}) {
+                      const std::map<std::string, std::string>& metadata = {}, const ParameterNames& names = {}) {
   SafetensorsWriter writer;
   writer.metadata = metadata;
-  writer.add_parameters(model);
+  writer.add_parameters(model, names);
   writer.write(path);
 }
 
 namespace detail {
 
-/// What a checkpoint and a model disagree about, one line each.
+/// What a checkpoint and a model disagree about, one line each. The model is a list of names and shapes, so that it can
+/// be judged before there is memory for it.
 class CheckpointComparison {
  public:
-  /// `names` are the model's, in the order of its visits.
-  CheckpointComparison(const SafetensorsFile& file, const std::vector<std::string>& names, const std::string& prefix) {
-    std::vector<std::string> sorted = names;
-    std::sort(sorted.begin(), sorted.end());
-    for (std::size_t i = 1; i < sorted.size(); ++i) {
-      if (sorted[i] == sorted[i - 1]) line("twice in the model", sorted[i]);
-    }
-    for (std::size_t i = 0; i < file.size(); ++i) {
-      const SafetensorsEntry entry = file[i];
-      const bool ours = entry.name.starts_with(prefix);
-      if (ours && !std::binary_search(sorted.begin(), sorted.end(), entry.name)) {
-        line("not in the model", entry.name) += " of shape " + entry.shape.to_string();
-      }
-    }
-  }
+  /// A parameter that the file's names do not know.
+  void unnamed(std::string_view ours) { line("no name in the table for", ours); }
 
+  /// A parameter by its name in the file.
   template <class T>
-  void compare(const SafetensorsFile& file, const std::string& name, const Shape& expected) {
+  void expect(const TensorSource auto& file, const std::string& name, const Shape& expected) {
+    names_.push_back(name);
     const std::optional<SafetensorsEntry> entry = file.find(name);
     if (!entry) {
       line("missing", name) += " of shape " + expected.to_string();
@@ -63,44 +57,79 @@ class CheckpointComparison {
     }
   }
 
-  const std::string& lines() const { return lines_; }
+  /// Throws FileError with all that was found, and with what the file holds beside the parameters.
+  void finish(const TensorSource auto& file, const LoadOptions& options) {
+    std::string lines;
+    std::swap(lines, lines_);
+    std::sort(names_.begin(), names_.end());
+    for (std::size_t i = 1; i < names_.size(); ++i) {
+      if (names_[i] == names_[i - 1]) line("twice in the model", names_[i]);
+    }
+    for (std::size_t i = 0; i < file.size(); ++i) {
+      const SafetensorsEntry entry = file[i];
+      if (!entry.name.starts_with(options.prefix)) continue;
+      if (std::binary_search(names_.begin(), names_.end(), entry.name) || is_unused(entry.name, options)) continue;
+      line("not in the model", entry.name) += " of shape " + entry.shape.to_string();
+    }
+    lines_ += lines;
+    if (lines_.empty()) return;
+    throw FileError({.rule = 42, .position = 0, .tensor = {}, .reason = {"the tensors are not those of the model"}},
+                    file.source(), lines_);
+  }
 
  private:
+  static bool is_unused(std::string_view name, const LoadOptions& options) {
+    name.remove_prefix(options.prefix.size());
+    return std::any_of(options.unused.begin(), options.unused.end(),
+                       [&](std::string_view pattern) { return number_in(name, pattern).has_value(); });
+  }
   std::string& line(std::string_view what, std::string_view name) {
     FixedText<80> escaped;
     escaped.append_escaped(name);
     return lines_.append("\n  ").append(what).append(": ").append(escaped.view());
   }
 
+  std::vector<std::string> names_;
   std::string lines_;
 };
 
+/// The type that a parameter's values are stored in.
+template <class P>
+using stored_element = std::remove_cvref_t<decltype(std::declval<P&>().values()[0])>;
+
+/// The file's names of a model's parameters, in the order of its visits. Throws FileError unless both agree.
+template <class Model>
+std::vector<std::string> names_in_file(const TensorSource auto& file, const Model& model, const LoadOptions& options) {
+  const ParameterNames naming = {options.prefix, options.names};
+  std::vector<std::string> names;
+  CheckpointComparison comparison;
+  model.visit_parameters([&]<class P>(const auto& name, const P& parameter) {
+    const std::string ours = name.str();
+    const std::optional<std::string> theirs = naming.in_file(ours);
+    if (!theirs) return comparison.unnamed(ours);
+    comparison.template expect<stored_element<P>>(file, *theirs, parameter.shape());
+    names.push_back(*theirs);
+  });
+  comparison.finish(file, options);
+  return names;
+}
+
 }  // namespace detail
 
-/// Fills every parameter of a block or model from the tensor of its name. All or nothing: missing, unknown, mis-shaped
-/// and mis-typed tensors throw one FileError that lists them all, with both shapes, and so does a value that does not
-/// fit; in each case before the first parameter is changed.
-template <class Model>
-void load_parameters(const SafetensorsFile& file, Model& model, const LoadOptions& options = {}) {
-  std::vector<std::string> names;
-  model.visit_parameters([&](const auto& name, auto&) { names.push_back(options.prefix + name.str()); });
-
-  detail::CheckpointComparison comparison(file, names, options.prefix);
+/// Fills every parameter of a block or model from the tensor of its name, or of the name that a table gives it. All or
+/// nothing: missing, unknown, mis-shaped and mis-typed tensors throw one FileError that lists them all, with both
+/// shapes, and so does a value that does not fit; in each case before the first parameter is changed.
+template <TensorSource Source, class Model>
+void load_parameters(const Source& file, Model& model, const LoadOptions& options = {}) {
+  const std::vector<std::string> names = detail::names_in_file(file, model, options);
   auto name = names.begin();
   model.visit_parameters([&]<class P>(const auto&, P& parameter) {
-    comparison.template compare<typename P::Scalar>(file, *name++, parameter.shape());
-  });
-  if (!comparison.lines().empty()) {
-    throw FileError({.rule = 42, .position = 0, .tensor = {}, .reason = {"the tensors are not those of the model"}},
-                    file.source(), comparison.lines());
-  }
-  name = names.begin();
-  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
-    value_or_throw(file.try_check<typename P::Scalar>(*name++, parameter.shape(), options.read), file.source());
+    value_or_throw(file.template try_check<detail::stored_element<P>>(*name++, parameter.shape(), options.read),
+                   file.source());
   });
   name = names.begin();
   model.visit_parameters([&]<class P>(const auto&, P& parameter) {
-    file.read<typename P::Scalar>(*name++, parameter.shape(), parameter.values(), options.read);
+    file.template read<detail::stored_element<P>>(*name++, parameter.shape(), parameter.values(), options.read);
   });
 }
 

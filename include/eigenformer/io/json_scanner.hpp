@@ -3,6 +3,7 @@
 
 #include <eigenformer/io/utf8.hpp>
 
+#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -20,7 +21,8 @@ enum class JsonFault {
   bad_escape,          ///< an unknown escape, fewer than four hexadecimal digits, or half a surrogate pair
   too_long,            ///< a string longer than the room for it
   not_written_as_int,  ///< a number with sign, fraction or exponent
-  too_large,           ///< an integer of 2^64 or more
+  too_large,           ///< an integer of 2^64 or more, or a number beyond the range of double
+  too_deep,            ///< a value nested deeper than the caller allows
 };
 
 /// Reads the tokens of a JSON text (RFC 8259) one by one, as the caller's grammar asks for them. It builds nothing,
@@ -95,6 +97,57 @@ class JsonScanner {
     return peek() == '.' || peek() == 'e' || peek() == 'E' ? JsonFault::not_written_as_int : JsonFault::none;
   }
 
+  /// Reads a number in any form that JSON has, rounded to the nearest double.
+  JsonFault number(double& value) {
+    skip_whitespace();
+    const std::size_t first = at_;
+    if (peek() != '-' && !is_digit(peek())) return kind_of_mismatch();
+    if (!pass_number()) return JsonFault::not_json;
+    const std::errc error = std::from_chars(text_.data() + first, text_.data() + at_, value).ec;
+    return error == std::errc() ? JsonFault::none : JsonFault::too_large;
+  }
+  JsonFault boolean(bool& value) {
+    value = take_word("true");
+    return value || take_word("false") ? JsonFault::none : kind_of_mismatch();
+  }
+  /// Takes `null`, `true` or `false` if that comes next.
+  bool take_word(std::string_view word) {
+    skip_whitespace();
+    if (!text_.substr(at_).starts_with(word)) return false;
+    at_ += word.size();
+    return true;
+  }
+
+  static constexpr int max_depth = 64;
+  /// Passes over a value of any kind, which must be JSON and nest objects and arrays at most `depth` deep (up to
+  /// max_depth). Keys may repeat.
+  JsonFault skip_value(int depth) {
+    std::uint64_t objects = 0;  // bit i: the container at level i is an object
+    int level = 0;
+    for (;;) {
+      skip_whitespace();
+      const char opening = peek();
+      if (opening == '{' || opening == '[') {
+        if (level == depth || level == max_depth) return JsonFault::too_deep;
+        ++at_;
+        objects = (objects << 1U) | (opening == '{' ? 1U : 0U);
+        ++level;
+        if (!take(closing(objects))) {
+          if (const JsonFault fault = skip_key(objects); fault != JsonFault::none) return fault;
+          continue;
+        }
+        objects >>= 1U;
+        --level;
+      } else if (const JsonFault fault = skip_scalar(); fault != JsonFault::none) {
+        return fault;
+      }
+      for (; level > 0 && take(closing(objects)); --level) objects >>= 1U;
+      if (level == 0) return JsonFault::none;
+      if (!take(',')) return JsonFault::not_json;
+      if (const JsonFault fault = skip_key(objects); fault != JsonFault::none) return fault;
+    }
+  }
+
   /// Whether what comes next could begin some JSON value, which decides how a wrong one is reported.
   JsonFault kind_of_mismatch() const {
     constexpr std::string_view beginnings = "\"{[-0123456789tfn";
@@ -106,6 +159,54 @@ class JsonScanner {
   static constexpr bool is_digit(char character) { return character >= '0' && character <= '9'; }
   static constexpr std::ptrdiff_t utf8_length(std::uint32_t code_point) {
     return code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+  }
+
+  static constexpr char closing(std::uint64_t objects) { return (objects & 1U) != 0 ? '}' : ']'; }
+
+  /// A key and its colon, if the innermost container is an object.
+  JsonFault skip_key(std::uint64_t objects) {
+    if ((objects & 1U) == 0) return JsonFault::none;
+    skip_whitespace();
+    if (peek() != '"') return JsonFault::not_json;
+    if (const JsonFault fault = skip_string(); fault != JsonFault::none) return fault;
+    return take(':') ? JsonFault::none : JsonFault::not_json;
+  }
+  JsonFault skip_scalar() {
+    if (peek() == '"') return skip_string();
+    if (take_word("true") || take_word("false") || take_word("null")) return JsonFault::none;
+    return pass_number() ? JsonFault::none : JsonFault::not_json;
+  }
+  JsonFault skip_string() {
+    for (++at_; !at_end(); ++at_) {
+      if (text_[at_] == '"') {
+        ++at_;
+        return JsonFault::none;
+      }
+      if (static_cast<unsigned char>(text_[at_]) < 0x20) return JsonFault::control_character;
+      if (text_[at_] == '\\' && !escape()) return at_end() ? JsonFault::not_json : JsonFault::bad_escape;
+    }
+    return JsonFault::not_json;
+  }
+
+  bool pass_digits() {
+    const std::size_t first = at_;
+    while (is_digit(peek())) ++at_;
+    return at_ > first;
+  }
+  /// RFC 8259, section 6: -0 and 1e5 are numbers; 01, 1. and .5 are none.
+  bool pass_number() {
+    if (peek() == '-') ++at_;
+    const bool zero = peek() == '0';
+    const std::size_t first = at_;
+    if (!pass_digits() || (zero && at_ > first + 1)) return false;
+    if (peek() == '.') {
+      ++at_;
+      if (!pass_digits()) return false;
+    }
+    if (peek() != 'e' && peek() != 'E') return true;
+    ++at_;
+    if (peek() == '+' || peek() == '-') ++at_;
+    return pass_digits();
   }
 
   /// Reads an escape whose backslash is at the present position; stays on its last character.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/io/output_file.hpp>
+#include <eigenformer/io/parameter_names.hpp>
 #include <eigenformer/io/safetensors_header.hpp>
 
 #include <algorithm>
@@ -38,8 +39,15 @@ class SafetensorsWriter {
   /// Adds every parameter of a block, under its dotted name behind `prefix`.
   template <class Model>
   void add_parameters(const Model& model, const std::string& prefix = {}) {
+    add_parameters(model, ParameterNames{.prefix = prefix});
+  }
+  /// The same under the names that the file is to use. Throws FileError for a parameter without one.
+  template <class Model>
+  void add_parameters(const Model& model, const ParameterNames& names) {
     model.visit_parameters([&](const auto& name, const auto& parameter) {
-      add(prefix + name.str(), parameter.shape(), parameter.values());
+      std::optional<std::string> in_file = names.in_file(name.str());
+      if (!in_file) throw FileError(unnamed(name.str()), "a model to be written");
+      add(std::move(*in_file), parameter.shape(), parameter.values());
     });
   }
 
@@ -67,6 +75,12 @@ class SafetensorsWriter {
     Shape shape;
     std::span<const std::byte> bytes;
   };
+
+  static FileFault unnamed(const std::string& name) {
+    FileFault fault{.rule = 42, .position = 0, .tensor = {}, .reason = {"expected a name for it in the table"}};
+    fault.tensor.append_escaped(name);
+    return fault;
+  }
 
   std::vector<Tensor> in_file_order() const {
     std::vector<Tensor> sorted = tensors_;
