@@ -4,3 +4,4 @@
 // Whole models made of blocks.
 
 #include <eigenformer/model/decoder.hpp>
+#include <eigenformer/model/decoder_options.hpp>

@@ -409,6 +409,39 @@ TEST(DecoderNames, are_dotted_and_a_tied_output_has_none) {
   EXPECT_EQ(ef::parameter_count(untied), ef::parameter_count(tied) + 5 * 4);
 }
 
+TEST(DecoderShapes, heads_may_be_of_any_size_and_projections_have_biases) {
+  const ef::LlamaDecoder<float> model({.vocabulary = 29,
+                                       .dim = 42,
+                                       .heads = 3,
+                                       .kv_heads = 1,
+                                       .head_dim = 22,
+                                       .hidden = 53,
+                                       .attention_bias = true,
+                                       .feed_forward_bias = true},
+                                      ef::Random(1));
+  std::map<std::string, std::string> shapes;
+  model.visit_parameters([&](const ef::Name& name, const auto& p) { shapes[name.str()] = p.shape().to_string(); });
+  EXPECT_EQ(shapes.size(), 18u);
+  EXPECT_EQ(shapes["layers.0.attention.query.weight"], "[66, 42]");
+  EXPECT_EQ(shapes["layers.0.attention.key.weight"], "[22, 42]");
+  EXPECT_EQ(shapes["layers.0.attention.output.weight"], "[42, 66]");
+  EXPECT_EQ(shapes["layers.0.attention.query.bias"], "[66]");
+  EXPECT_EQ(shapes["layers.0.attention.output.bias"], "[42]");
+  EXPECT_EQ(shapes["layers.0.feed_forward.gate.bias"], "[53]");
+  EXPECT_EQ(shapes["layers.0.feed_forward.down.bias"], "[42]");
+  const Tokens tokens = [] {
+    support::Generator random(95);
+    return random_tokens(1, 5, random);
+  }();
+  const ef::Tensor<float, 3> logits = model(tokens);
+  ef::Context context;
+  auto key_values = model.key_values(1, 5);
+  ef::Matrix<float> last(1, 29);
+  model.next_logits(tokens, last, key_values, context);
+  EXPECT_TRUE(
+      support::within(support::max_error(last, std::span(logits.data() + 4 * 29, 29)), 64 * tolerance::epsilon<float>));
+}
+
 template <class Failure, class Call>
 std::string message_of(const Call& call) {
   try {

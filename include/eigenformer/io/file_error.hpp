@@ -25,12 +25,13 @@ struct FileFault {
 inline std::string describe(const FileFault& fault, const std::string& source) {
   std::string text = std::string(fault.format) + ": " + source + ": ";
   if (fault.rule != 0) text += "rule " + std::to_string(fault.rule) + " at byte " + std::to_string(fault.position);
+  if (fault.rule == 0 && fault.position != 0) text += "at byte " + std::to_string(fault.position);
   if (!fault.tensor.empty()) {
-    text += fault.rule != 0 ? ", tensor \"" : "tensor \"";
+    text += fault.rule != 0 || fault.position != 0 ? ", tensor \"" : "tensor \"";
     text += fault.tensor.view();
     text += '"';
   }
-  if (fault.rule != 0 || !fault.tensor.empty()) text += ": ";
+  if (fault.rule != 0 || fault.position != 0 || !fault.tensor.empty()) text += ": ";
   text += fault.reason.view();
   return text;
 }

@@ -6,23 +6,12 @@
 #include <eigenformer/block/pre_norm.hpp>
 #include <eigenformer/block/stack.hpp>
 #include <eigenformer/linear/tied_output.hpp>
+#include <eigenformer/model/decoder_options.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/ops/activation.hpp>
 #include <eigenformer/position/rotary.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
-
-struct DecoderOptions {
-  Index vocabulary = 0;
-  Index dim = 0;
-  Index layers = 1;
-  Index heads = 1;
-  Index kv_heads = heads;
-  Index hidden = 4 * dim;  ///< inside the feed-forward blocks
-  double rope_base = 10000;
-  double epsilon = 1e-5;              ///< of the norms
-  double embedding_deviation = 0.02;  ///< of the first embedding weights, which are normal
-};
 
 /// A layer as in Llama (Touvron et al. 2023, section 2.2), with grouped queries as in Llama 2 and 3.
 template <class T, class Pairing = Interleaved>
@@ -122,6 +111,20 @@ class Decoder : public Block<Decoder<T, Layer, Output>> {
     embedding.backward(dh, cache.embedding, context);
   }
 
+  /// What each layer is made from.
+  static typename Layer::Options layer_options(const DecoderOptions& options) {
+    typename Layer::Options result;
+    result.norm = {.dim = options.dim, .epsilon = options.epsilon};
+    result.attention = {.dim = options.dim,
+                        .heads = options.heads,
+                        .kv_heads = options.kv_heads,
+                        .head_dim = options.head_dim,
+                        .bias = options.attention_bias};
+    result.attention.position.base = options.rope_base;
+    result.feed_forward = {.dim = options.dim, .hidden = options.hidden, .bias = options.feed_forward_bias};
+    return result;
+  }
+
   /// Empty caches with room for `capacity` positions of `batch` sequences.
   KeyValues key_values(Index batch, Index capacity) const {
     KeyValues result;
@@ -149,14 +152,6 @@ class Decoder : public Block<Decoder<T, Layer, Output>> {
   Output output;
 
  private:
-  static typename Layer::Options layer_options(const DecoderOptions& options) {
-    typename Layer::Options result;
-    result.norm = {.dim = options.dim, .epsilon = options.epsilon};
-    result.attention = {.dim = options.dim, .heads = options.heads, .kv_heads = options.kv_heads};
-    result.attention.position.base = options.rope_base;
-    result.feed_forward = {.dim = options.dim, .hidden = options.hidden};
-    return result;
-  }
   static Output make_output(const DecoderOptions& options, Random random) {
     if constexpr (tied) {
       return {};
