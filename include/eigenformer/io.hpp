@@ -1,21 +1,30 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/io/byte_source.hpp>
 #include <eigenformer/io/checkpoint.hpp>
 #include <eigenformer/io/dtype.hpp>
 #include <eigenformer/io/element_conversion.hpp>
 #include <eigenformer/io/file_error.hpp>
 #include <eigenformer/io/fixed_text.hpp>
+#include <eigenformer/io/header_text.hpp>
+#include <eigenformer/io/input_directory.hpp>
 #include <eigenformer/io/input_file.hpp>
+#include <eigenformer/io/json_format_parser.hpp>
 #include <eigenformer/io/json_scanner.hpp>
 #include <eigenformer/io/output_file.hpp>
 #include <eigenformer/io/parameter_names.hpp>
 #include <eigenformer/io/result.hpp>
 #include <eigenformer/io/safetensors.hpp>
+#include <eigenformer/io/safetensors_access.hpp>
+#include <eigenformer/io/safetensors_content.hpp>
 #include <eigenformer/io/safetensors_entry.hpp>
+#include <eigenformer/io/safetensors_folder.hpp>
 #include <eigenformer/io/safetensors_header.hpp>
 #include <eigenformer/io/safetensors_limits.hpp>
 #include <eigenformer/io/safetensors_parser.hpp>
 #include <eigenformer/io/safetensors_writer.hpp>
+#include <eigenformer/io/shard_index.hpp>
+#include <eigenformer/io/shard_index_parser.hpp>
 #include <eigenformer/io/tensor_source.hpp>
 #include <eigenformer/io/utf8.hpp>

@@ -26,6 +26,15 @@
 #define EIGENFORMER_ABI_FLAGS base
 #endif
 
-#define EIGENFORMER_ABI_JOIN(version, alignment, flags) version##_align##alignment##_##flags
-#define EIGENFORMER_ABI_NAME(version, alignment, flags) EIGENFORMER_ABI_JOIN(version, alignment, flags)
-#define EIGENFORMER_ABI EIGENFORMER_ABI_NAME(v0_1, EIGEN_MAX_ALIGN_BYTES, EIGENFORMER_ABI_FLAGS)
+// The same function throws in one unit and ends the program in another (core/error.hpp).
+#if defined(__cpp_exceptions)
+#define EIGENFORMER_ABI_FAILURE throws
+#else
+#define EIGENFORMER_ABI_FAILURE ends
+#endif
+
+#define EIGENFORMER_ABI_JOIN(version, alignment, flags, failure) version##_align##alignment##_##flags##_##failure
+#define EIGENFORMER_ABI_NAME(version, alignment, flags, failure) \
+  EIGENFORMER_ABI_JOIN(version, alignment, flags, failure)
+#define EIGENFORMER_ABI \
+  EIGENFORMER_ABI_NAME(v0_1, EIGEN_MAX_ALIGN_BYTES, EIGENFORMER_ABI_FLAGS, EIGENFORMER_ABI_FAILURE)

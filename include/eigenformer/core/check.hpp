@@ -8,7 +8,7 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// Throws `Failure` with the message `block: part part …` unless the condition holds. The message is put together only
+/// Raises `Failure` (core/error.hpp) with the message `block: part part …` unless the condition holds. The message is put together only
 /// then, so that a check which passes costs one comparison.
 ///   require<ShapeError>(x.cols() == dim, "LayerNorm", "expected last dimension ", dim, ", got x of shape ",
 ///   x.shape());
@@ -20,7 +20,7 @@ void require(bool condition, std::string_view block, const Parts&... parts) {
   std::ostringstream message;
   message << block << ": ";
   (message << ... << parts);
-  throw Failure(message.str());
+  raise(Failure(message.str()));
 }
 
 /// Throws ShapeError unless the last dimension of `shape` is `features`.

@@ -5,6 +5,12 @@
 
 #include <stdexcept>
 
+#if !defined(__cpp_exceptions)
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#endif
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// Base of everything the library throws. The message names the block, what it expected and what came:
@@ -31,5 +37,33 @@ class ValueError : public Error {
  public:
   using Error::Error;
 };
+
+#if defined(__cpp_exceptions)
+/// Throws the failure; the one place of the library that does.
+template <class Failure>
+[[noreturn]] void raise(const Failure& failure) {
+  throw failure;
+}
+#else
+/// Who hears of a failure before the program ends, in translation units compiled with -fno-exceptions.
+using FailureHandler = void (*)(const char* message);
+
+inline void print_failure(const char* message) { std::fprintf(stderr, "%s\n", message); }
+
+namespace detail {
+inline std::atomic<FailureHandler> failure_handler{&print_failure};
+}
+
+/// Replaces the handler, which at first prints the message to stderr, and returns the one before.
+inline FailureHandler set_failure_handler(FailureHandler handler) { return detail::failure_handler.exchange(handler); }
+
+/// Where exceptions are off a failure has nowhere to go: the handler is told, and the program ends by std::terminate.
+/// Who must go on calls the functions named `try_...`, which return what is wrong.
+template <class Failure>
+[[noreturn]] void raise(const Failure& failure) {
+  if (const FailureHandler handler = detail::failure_handler.load()) handler(failure.what());
+  std::terminate();
+}
+#endif
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -24,7 +24,7 @@ class Shape {
   /// Throws ShapeError if the rank is not in 0 .. max_rank.
   Shape(const Index* extents, int rank) : rank_(rank) {
     if (rank < 0 || rank > max_rank) {
-      throw ShapeError("Shape: expected a rank of 0 to " + std::to_string(max_rank) + ", got " + std::to_string(rank));
+      raise(ShapeError("Shape: expected a rank of 0 to " + std::to_string(max_rank) + ", got " + std::to_string(rank)));
     }
     for (int i = 0; i < rank; ++i) extents_[static_cast<std::size_t>(i)] = extents[i];
   }

@@ -22,18 +22,30 @@ struct LoadOptions {
   std::span<const std::string_view> unused = {};  ///< names, with `*` for a number, that the file may hold in addition
 };
 
+/// save_safetensors with the failure as a value.
+template <class Model>
+Result<void> try_save_safetensors(const std::filesystem::path& path, const Model& model,
+                                  const std::map<std::string, std::string>& metadata = {},
+                                  const ParameterNames& names = {}) {
+  SafetensorsWriter writer;
+  writer.metadata = metadata;
+  if (Result<void> added = writer.try_add_parameters(model, names); !added) return added;
+  return writer.try_write(path);
+}
+
 /// Writes every parameter of a block or model under its dotted name, or the name that `names` gives it, bit by bit.
 /// Throws FileError also for a parameter that the table does not name.
 template <class Model>
 void save_safetensors(const std::filesystem::path& path, const Model& model,
                       const std::map<std::string, std::string>& metadata = {}, const ParameterNames& names = {}) {
-  SafetensorsWriter writer;
-  writer.metadata = metadata;
-  writer.add_parameters(model, names);
-  writer.write(path);
+  value_or_throw(try_save_safetensors(path, model, metadata, names), path.string());
 }
 
 namespace detail {
+
+inline FileFault other_tensors() {
+  return {.rule = 42, .position = 0, .tensor = {}, .reason = {"the tensors are not those of the model"}};
+}
 
 /// What a checkpoint and a model disagree about, one line each. The model is a list of names and shapes, so that it can
 /// be judged before there is memory for it.
@@ -57,8 +69,8 @@ class CheckpointComparison {
     }
   }
 
-  /// Throws FileError with all that was found, and with what the file holds beside the parameters.
-  void finish(const TensorSource auto& file, const LoadOptions& options) {
+  /// All that was found, and what the file holds beside the parameters; empty if both agree.
+  std::string disagreement(const TensorSource auto& file, const LoadOptions& options) {
     std::string lines;
     std::swap(lines, lines_);
     std::sort(names_.begin(), names_.end());
@@ -71,10 +83,12 @@ class CheckpointComparison {
       if (std::binary_search(names_.begin(), names_.end(), entry.name) || is_unused(entry.name, options)) continue;
       line("not in the model", entry.name) += " of shape " + entry.shape.to_string();
     }
-    lines_ += lines;
-    if (lines_.empty()) return;
-    throw FileError({.rule = 42, .position = 0, .tensor = {}, .reason = {"the tensors are not those of the model"}},
-                    file.source(), lines_);
+    return lines_ + lines;
+  }
+  /// Raises FileError with all that was found.
+  void finish(const TensorSource auto& file, const LoadOptions& options) {
+    const std::string lines = disagreement(file, options);
+    if (!lines.empty()) raise(FileError(other_tensors(), file.source(), lines));
   }
 
  private:
@@ -97,9 +111,10 @@ class CheckpointComparison {
 template <class P>
 using stored_element = std::remove_cvref_t<decltype(std::declval<P&>().values()[0])>;
 
-/// The file's names of a model's parameters, in the order of its visits. Throws FileError unless both agree.
+/// The file's names of a model's parameters, in the order of its visits, and what the two disagree about.
 template <class Model>
-std::vector<std::string> names_in_file(const TensorSource auto& file, const Model& model, const LoadOptions& options) {
+std::vector<std::string> names_in_file(const TensorSource auto& file, const Model& model, const LoadOptions& options,
+                                       std::string& disagreement) {
   const ParameterNames naming = {options.prefix, options.names};
   std::vector<std::string> names;
   CheckpointComparison comparison;
@@ -110,8 +125,33 @@ std::vector<std::string> names_in_file(const TensorSource auto& file, const Mode
     comparison.template expect<stored_element<P>>(file, *theirs, parameter.shape());
     names.push_back(*theirs);
   });
-  comparison.finish(file, options);
+  disagreement = comparison.disagreement(file, options);
   return names;
+}
+
+/// The same, with any disagreement raised.
+template <class Model>
+std::vector<std::string> names_in_file(const TensorSource auto& file, const Model& model, const LoadOptions& options) {
+  std::string disagreement;
+  std::vector<std::string> names = names_in_file(file, model, options, disagreement);
+  if (!disagreement.empty()) raise(FileError(other_tensors(), file.source(), disagreement));
+  return names;
+}
+
+/// Checks all values before the first parameter is changed.
+template <class Model>
+Result<void> read_parameters(const TensorSource auto& file, Model& model, const std::vector<std::string>& names,
+                             const ReadOptions& options) {
+  Result<void> done;
+  auto name = names.begin();
+  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
+    if (done) done = file.template try_check<stored_element<P>>(*name++, parameter.shape(), options);
+  });
+  name = names.begin();
+  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
+    if (done) done = file.template try_read<stored_element<P>>(*name++, parameter.shape(), parameter.values(), options);
+  });
+  return done;
 }
 
 }  // namespace detail
@@ -122,20 +162,28 @@ std::vector<std::string> names_in_file(const TensorSource auto& file, const Mode
 template <TensorSource Source, class Model>
 void load_parameters(const Source& file, Model& model, const LoadOptions& options = {}) {
   const std::vector<std::string> names = detail::names_in_file(file, model, options);
-  auto name = names.begin();
-  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
-    value_or_throw(file.template try_check<detail::stored_element<P>>(*name++, parameter.shape(), options.read),
-                   file.source());
-  });
-  name = names.begin();
-  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
-    file.template read<detail::stored_element<P>>(*name++, parameter.shape(), parameter.values(), options.read);
-  });
+  value_or_throw(detail::read_parameters(file, model, names, options.read), file.source());
+}
+/// load_parameters with the failure as a value, which has room for the first lines of the list only.
+template <TensorSource Source, class Model>
+Result<void> try_load_parameters(const Source& file, Model& model, const LoadOptions& options = {}) {
+  std::string disagreement;
+  const std::vector<std::string> names = detail::names_in_file(file, model, options, disagreement);
+  if (disagreement.empty()) return detail::read_parameters(file, model, names, options.read);
+  FileFault fault = detail::other_tensors();
+  fault.reason.append(disagreement);
+  return fault;
 }
 
 template <class Model>
 void load_safetensors(const std::filesystem::path& path, Model& model, const LoadOptions& options = {}) {
   load_parameters(SafetensorsFile(path), model, options);
+}
+template <class Model>
+Result<void> try_load_safetensors(const std::filesystem::path& path, Model& model, const LoadOptions& options = {}) {
+  const Result<SafetensorsFile> file = SafetensorsFile::try_open(path);
+  if (!file) return file.fault();
+  return try_load_parameters(*file, model, options);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -20,6 +20,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// What the system says about its last refusal, behind what was tried.
 inline FileFault system_fault(std::string_view tried) noexcept {
   FileFault fault{.rule = 0, .position = 0, .tensor = {}, .reason = tried};
+  fault.system_error = errno;
   fault.reason.append(": ").append(std::strerror(errno));
   return fault;
 }
@@ -28,10 +29,16 @@ inline FileFault system_fault(std::string_view tried) noexcept {
 /// the file between the question and the reading.
 class InputFile {
  public:
+  static constexpr int opening_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+
   /// Refuses everything but regular files (rule 35); a pipe without a writer does not block it.
   static Result<InputFile> open(const std::filesystem::path& path) noexcept {
+    return from_descriptor(::open(path.c_str(), opening_flags));
+  }
+  /// Takes what one of the system's functions for opening has returned, its failure included.
+  static Result<InputFile> from_descriptor(int descriptor) noexcept {
     InputFile file;
-    file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    file.descriptor_ = descriptor;
     if (file.descriptor_ < 0) return system_fault("cannot open");
     struct stat status {};
     if (::fstat(file.descriptor_, &status) != 0) return system_fault("cannot ask for the size");

@@ -3,6 +3,7 @@
 
 #include <eigenformer/io/utf8.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <limits>
@@ -146,6 +147,21 @@ class JsonScanner {
       if (!take(',')) return JsonFault::not_json;
       if (const JsonFault fault = skip_key(objects); fault != JsonFault::none) return fault;
     }
+  }
+
+  /// Copies a value that is neither object nor array: a string unescaped, a number or word as it is written. `room` is
+  /// as for `string`.
+  JsonFault scalar(std::span<char> room, std::size_t& length) {
+    skip_whitespace();
+    if (peek() == '"') return string(room, length);
+    if (peek() == '{' || peek() == '[') return JsonFault::other_kind;
+    const std::size_t first = at_;
+    if (const JsonFault fault = skip_scalar(); fault != JsonFault::none) return fault;
+    const std::string_view spelling = text_.substr(first, at_ - first);
+    if (spelling.size() > room.size()) return JsonFault::too_long;
+    std::copy(spelling.begin(), spelling.end(), room.begin());
+    length = spelling.size();
+    return JsonFault::none;
   }
 
   /// Whether what comes next could begin some JSON value, which decides how a wrong one is reported.

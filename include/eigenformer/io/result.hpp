@@ -46,7 +46,7 @@ class [[nodiscard]] Result<void> {
 /// Takes the value, or throws FileError that names the source. The bridge from results to exceptions.
 template <class T>
 T value_or_throw(Result<T> result, const std::string& source) {
-  if (!result) throw FileError(result.fault(), source);
+  if (!result) raise(FileError(result.fault(), source));
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 

@@ -20,6 +20,7 @@ struct SafetensorsEntry {
   std::uint64_t begin = 0;     ///< first byte, counted from the start of the data section
   std::uint64_t end = 0;       ///< one past the last byte
   std::uint32_t position = 0;  ///< where the header describes it, counted from the start of the file
+  std::uint32_t shard = 0;     ///< in which file of a folder it lies
 
   std::uint64_t bytes() const { return end - begin; }
 };
@@ -32,13 +33,14 @@ constexpr std::optional<std::uint64_t> checked_product(std::uint64_t a, std::uin
 
 namespace detail {
 
-/// The form in which a parsed header keeps an entry: the name, a byte 0xFF (which no UTF-8 text contains), the fixed
+/// Between the texts of a record; no UTF-8 text contains it.
+inline constexpr char record_separator = static_cast<char>(static_cast<unsigned char>(0xff));
+
+/// The form in which a parsed header keeps an entry: the name, a separator, the fixed
 /// fields, and the dimensions in base 128. Its length is at most
 ///   name + 23 + sum over dimensions of (decimal digits),
 /// while the shortest JSON for it, `"":{"dtype":"U8","shape":[],"data_offsets":[0,0]}`, has 49 bytes plus the name plus
 /// at least as many digits: that is why a parsed header fits into the memory of its own text.
-inline constexpr char record_separator = static_cast<char>(static_cast<unsigned char>(0xff));
-
 template <class Number>
 char* store(Number number, char* out) {
   std::memcpy(out, &number, sizeof number);

@@ -1,12 +1,11 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/io/header_text.hpp>
 #include <eigenformer/io/safetensors_parser.hpp>
 
 #include <algorithm>
 #include <limits>
-#include <memory>
-#include <new>
 #include <optional>
 #include <string_view>
 
@@ -31,27 +30,8 @@ class SafetensorsHeader {
     return length;
   }
 
-  /// Memory for a header's text, to be filled and handed to `parse`.
-  class Text {
-   public:
-    static Result<Text> allocate(std::uint64_t bytes) noexcept {
-      Text text;
-      text.words_.reset(new (std::nothrow) std::uint32_t[static_cast<std::size_t>(bytes / 4 + 1)]);
-      text.bytes_ = static_cast<std::size_t>(bytes);
-      if (!text.words_)
-        return FileFault{.rule = 43, .position = 0, .tensor = {}, .reason = {"not enough memory for the header"}};
-      return text;
-    }
-    std::span<char> characters() const { return {reinterpret_cast<char*>(words_.get()), bytes_}; }
-
-   private:
-    friend class SafetensorsHeader;
-    std::unique_ptr<std::uint32_t[]> words_;
-    std::size_t bytes_ = 0;
-  };
-
   /// Checks rules 7 to 33 of a header in front of `data_bytes` bytes of data.
-  static Result<SafetensorsHeader> parse(Text text, std::uint64_t data_bytes,
+  static Result<SafetensorsHeader> parse(HeaderText text, std::uint64_t data_bytes,
                                          const SafetensorsLimits& limits) noexcept {
     const Result<detail::ParsedHeader> parsed =
         detail::SafetensorsParser(text.characters(), data_bytes, limits).parse();
@@ -103,10 +83,11 @@ class SafetensorsHeader {
   /// Lays both indices behind the records. There is room: a record is shorter than its text by at least four bytes
   /// (safetensors_entry.hpp), and so is a pair of metadata, whose text has four quotes, a colon and a comma or brace
   /// around what the record keeps.
-  SafetensorsHeader(Text text, const detail::ParsedHeader& parsed) : text_(std::move(text)) {
-    std::uint32_t* const index = text_.words_.get() + (parsed.end + 3) / 4;
-    tensors_ = {index, parsed.tensors};
-    metadata_ = {index + parsed.tensors, parsed.metadata};
+  SafetensorsHeader(HeaderText text, const detail::ParsedHeader& parsed) : text_(std::move(text)) {
+    const std::span<std::uint32_t> positions =
+        text_.positions_behind(parsed.end, std::size_t{parsed.tensors} + parsed.metadata);
+    tensors_ = positions.first(parsed.tensors);
+    metadata_ = positions.last(parsed.metadata);
     const char* const base = text_.characters().data();
     const char* in = base;
     for (std::uint32_t& record : metadata_) {
@@ -192,7 +173,7 @@ class SafetensorsHeader {
     return fault;
   }
 
-  Text text_;
+  HeaderText text_;
   std::span<std::uint32_t> tensors_;
   std::span<std::uint32_t> metadata_;
 };

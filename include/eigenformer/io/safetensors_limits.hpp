@@ -21,6 +21,8 @@ struct SafetensorsLimits {
   int rank = Shape::max_rank;       ///< at most Shape::max_rank
   std::uint64_t dimension = (std::uint64_t{1} << 48U) - 1;
   HeaderStyle style = HeaderStyle::reference;
+  std::uint64_t index_bytes = 100'000'000;  ///< of the file that says which shard holds which tensor
+  std::uint64_t shards = 10'000;            ///< at most 65,535
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,10 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/io/json_scanner.hpp>
-#include <eigenformer/io/result.hpp>
-#include <eigenformer/io/safetensors_entry.hpp>
-#include <eigenformer/io/safetensors_limits.hpp>
+#include <eigenformer/io/json_format_parser.hpp>
 
 #include <algorithm>
 #include <array>
@@ -25,10 +22,10 @@ struct ParsedHeader {
 /// Recognises the JSON text of a safetensors header (rules 7 to 28 of one tensor each) and replaces it, in the same
 /// memory, by records: pairs of metadata as key, 0xFF, value, 0xFF, and tensors as detail::encode_after_name has them.
 /// The grammar is fixed and not recursive, so no nesting, however deep, can go beyond the three levels that it names.
-class SafetensorsParser {
+class SafetensorsParser : private JsonFormatParser {
  public:
   SafetensorsParser(std::span<char> text, std::uint64_t data_bytes, const SafetensorsLimits& limits)
-      : text_(text), scanner_({text.data(), text.size()}), data_bytes_(data_bytes), limits_(limits) {}
+      : JsonFormatParser(text, 8, limits), data_bytes_(data_bytes) {}
 
   Result<ParsedHeader> parse() {
     if (!(check_text() && top_level() && check_rest())) return fault_;
@@ -37,25 +34,11 @@ class SafetensorsParser {
   }
 
  private:
-  static constexpr std::uint64_t text_begin = 8;  // of the file: the length comes before the text
-
-  bool check_text() {
-    const std::string_view text(text_.data(), text_.size());
-    if (text.starts_with("\xef\xbb\xbf")) return fail_at(0, 7, "expected JSON, got a byte-order mark");
-    const std::size_t invalid = first_invalid_utf8(text);
-    if (invalid != text.size()) return fail_at(invalid, 7, "expected UTF-8");
-    if (limits_.style == HeaderStyle::strict && text.front() != '{') return fail_at(0, 8, "expected '{' at the start");
-    return true;
-  }
-
   bool top_level() {
     if (!scanner_.take('{')) return mismatch(scanner_.kind_of_mismatch(), 13, "expected an object");
     if (scanner_.take('}')) return true;
     do {
-      name_ = {};
-      std::size_t length = 0;
-      if (!key(length)) return false;
-      name_ = {text_.data() + written_, length};
+      if (!name()) return false;
       if (!scanner_.take(':')) return fail(10, "expected ':'");
       if (!(name_ == "__metadata__" ? metadata() : tensor())) return false;
     } while (scanner_.take(','));
@@ -63,43 +46,22 @@ class SafetensorsParser {
     return scanner_.take('}') || fail(10, "expected ',' or '}'");
   }
 
-  bool check_rest() {
-    const std::string_view padding = limits_.style == HeaderStyle::strict ? " " : " \t\n\r";
-    const std::size_t other =
-        std::string_view(text_.data(), text_.size()).find_first_not_of(padding, scanner_.position());
-    return other == std::string_view::npos ||
-           fail_at(other, 9, "expected nothing but padding behind the header's object");
-  }
-
-  /// A key of 1 to limits.name_bytes bytes, left unescaped behind the records.
-  bool key(std::size_t& length) {
-    scanner_.skip_whitespace();
-    key_position_ = scanner_.position();
-    const std::span<char> room = text_.subspan(written_);
-    const std::size_t most = (std::min)(room.size(), static_cast<std::size_t>(limits_.name_bytes));
-    if (const JsonFault what = scanner_.string(room.first(most), length); what != JsonFault::none) {
-      return mismatch(what, 10, "expected a key in quotes");
-    }
-    return length != 0 || fail_at(key_position_, 15, "expected a key of at least one byte");
-  }
-
   bool metadata() {
     if (seen_metadata_) return fail_at(key_position_, 17, "expected __metadata__ once");
     seen_metadata_ = true;
+    name_ = {};
     parsed_.metadata_begin = parsed_.metadata_end = written_;
     if (!scanner_.take('{')) return mismatch(scanner_.kind_of_mismatch(), 17, "expected __metadata__ to be an object");
     if (scanner_.take('}')) return true;
     do {
       std::size_t length = 0;
       if (!key(length)) return false;
-      written_ += length;
-      text_[written_++] = record_separator;
+      keep(length);
       if (!scanner_.take(':')) return fail(10, "expected ':'");
       if (const JsonFault what = scanner_.string(text_.subspan(written_), length); what != JsonFault::none) {
         return mismatch(what, scanner_.peek() == '{' ? 12 : 17, "expected a string as value of __metadata__");
       }
-      written_ += length;
-      text_[written_++] = record_separator;
+      keep(length);
       ++parsed_.metadata;
     } while (scanner_.take(','));
     parsed_.metadata_end = written_;
@@ -107,17 +69,10 @@ class SafetensorsParser {
   }
 
   bool tensor() {
-    for (std::size_t i = 0; i < name_.size(); ++i) {
-      const auto byte = static_cast<unsigned char>(name_[i]);
-      // The second block of control characters is C2 80 .. C2 9F; valid UTF-8 does not end in C2.
-      const bool second_block = byte == 0xc2 && static_cast<unsigned char>(name_[i + 1]) < 0xa0;
-      if (byte < 0x20 || byte == 0x7f || second_block) {
-        return fail_at(key_position_, 16, "expected a name without control characters");
-      }
-    }
+    if (!check_name()) return false;
     if (parsed_.tensors == limits_.tensors) return fail_at(key_position_, 15, "expected fewer tensors");
     entry_ = {};
-    entry_.position = static_cast<std::uint32_t>(text_begin + key_position_);
+    entry_.position = static_cast<std::uint32_t>(text_begin_ + key_position_);
     if (!fields() || !check_extent()) return false;
     written_ =
         static_cast<std::size_t>(encode_after_name(entry_, text_.data() + written_ + name_.size()) - text_.data());
@@ -237,37 +192,10 @@ class SafetensorsParser {
     return false;
   }
 
-  bool nested() const { return scanner_.peek() == '[' || scanner_.peek() == '{'; }
-
-  /// Reports what the scanner says; `rule` is for JSON that is right but not what the format asks for.
-  bool mismatch(JsonFault what, int rule, std::string_view expected) {
-    switch (what) {
-      case JsonFault::control_character: return fail(11, "expected no control character inside a string");
-      case JsonFault::bad_escape: return fail(11, "expected a valid escape");
-      case JsonFault::too_long: return fail(15, "expected a shorter key");
-      case JsonFault::not_json: return fail(10, expected);
-      default: return fail(rule, expected);
-    }
-  }
-
-  bool fail(int rule, std::string_view reason) { return fail_at(scanner_.position(), rule, reason); }
-  bool fail_at(std::size_t position, int rule, std::string_view reason) {
-    fault_ = FileFault{.rule = rule, .position = text_begin + position, .tensor = {}, .reason = reason};
-    fault_.tensor.append_escaped(name_);
-    return false;
-  }
-
-  std::span<char> text_;
-  JsonScanner scanner_;
   std::uint64_t data_bytes_;
-  SafetensorsLimits limits_;
   ParsedHeader parsed_;
-  std::size_t written_ = 0;       ///< records end here; never beyond the scanner
-  std::size_t key_position_ = 0;  ///< of the key read last
-  std::string_view name_;         ///< of the tensor being read, unescaped
   SafetensorsEntry entry_;
   bool seen_metadata_ = false;
-  FileFault fault_;
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

@@ -44,28 +44,39 @@ class SafetensorsWriter {
   /// The same under the names that the file is to use. Throws FileError for a parameter without one.
   template <class Model>
   void add_parameters(const Model& model, const ParameterNames& names) {
+    value_or_throw(try_add_parameters(model, names), "a model to be written");
+  }
+  /// Adds those before the first parameter without a name, and returns the fault.
+  template <class Model>
+  Result<void> try_add_parameters(const Model& model, const ParameterNames& names = {}) {
+    Result<void> done;
     model.visit_parameters([&](const auto& name, const auto& parameter) {
       std::optional<std::string> in_file = names.in_file(name.str());
-      if (!in_file) throw FileError(unnamed(name.str()), "a model to be written");
-      add(std::move(*in_file), parameter.shape(), parameter.values());
+      if (!in_file && done) done = unnamed(name.str());
+      if (done) add(std::move(*in_file), parameter.shape(), parameter.values());
     });
+    return done;
   }
 
-  /// Replaces the file of that name, at once and only if all went well. Throws FileError if a name is empty, too long,
+  /// Replaces the file of that name, at once and only if all went well. Raises FileError if a name is empty, too long,
   /// not UTF-8, given twice or `__metadata__`, if values and shape differ in number, or if the file cannot be written.
-  void write(const std::filesystem::path& path) const {
+  void write(const std::filesystem::path& path) const { value_or_throw(try_write(path), path.string()); }
+  /// Does not raise, except std::bad_alloc; nothing is left of the file in either case.
+  Result<void> try_write(const std::filesystem::path& path) const {
     const std::vector<Tensor> sorted = in_file_order();
     const std::string header = header_of(sorted);
-    const std::string source = path.string();
-    check(header, sorted, source);
-    OutputFile file = value_or_throw(OutputFile::create(path), source);
+    if (Result<void> good = check(header, sorted); !good) return good;
+    Result<OutputFile> file = OutputFile::create(path);
+    if (!file) return file.fault();
     std::array<std::byte, 8> length{};
     for (unsigned i = 0; i < 8; ++i)
       length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 0xffU);
-    value_or_throw(file.write(length), source);
-    value_or_throw(file.write(std::as_bytes(std::span(header))), source);
-    for (const Tensor& tensor : sorted) value_or_throw(file.write(tensor.bytes), source);
-    value_or_throw(std::move(file).commit(), source);
+    if (Result<void> done = file->write(length); !done) return done;
+    if (Result<void> done = file->write(std::as_bytes(std::span(header))); !done) return done;
+    for (const Tensor& tensor : sorted) {
+      if (Result<void> done = file->write(tensor.bytes); !done) return done;
+    }
+    return std::move(*file).commit();
   }
 
  private:
@@ -129,12 +140,14 @@ class SafetensorsWriter {
   }
 
   /// Has the reader judge the header before anything is written, so that we never write what we would refuse to read.
-  static void check(const std::string& header, const std::vector<Tensor>& sorted, const std::string& source) {
+  static Result<void> check(const std::string& header, const std::vector<Tensor>& sorted) {
     std::uint64_t data_bytes = 0;
     for (const Tensor& tensor : sorted) data_bytes += tensor.bytes.size();
-    SafetensorsHeader::Text text = value_or_throw(SafetensorsHeader::Text::allocate(header.size()), source);
-    std::copy(header.begin(), header.end(), text.characters().begin());
-    (void)value_or_throw(SafetensorsHeader::parse(std::move(text), data_bytes, {}), source);
+    Result<HeaderText> text = HeaderText::allocate(header.size());
+    if (!text) return text.fault();
+    std::copy(header.begin(), header.end(), text->characters().begin());
+    const Result<SafetensorsHeader> parsed = SafetensorsHeader::parse(std::move(*text), data_bytes, {});
+    return parsed ? Result<void>() : parsed.fault();
   }
 
   std::vector<Tensor> tensors_;
