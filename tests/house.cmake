@@ -56,6 +56,7 @@ foreach(probe leaks poison)
 endforeach()
 add_script_test(Macros.all_carry_our_prefix macros/check.cmake -DPROBE=leaks "-DSCRATCH=${scratch}/leaks")
 add_script_test(Macros.of_the_user_do_no_harm macros/check.cmake -DPROBE=poison "-DSCRATCH=${scratch}/poison")
+add_script_test(Exceptions.may_be_off no_exceptions/check.cmake "-DSCRATCH=${scratch}/no_exceptions")
 
 file(GLOB contracts CONFIGURE_DEPENDS compile/*.cpp)
 foreach(contract IN LISTS contracts)
