@@ -10,6 +10,7 @@
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/core/error.hpp>
+#include <eigenformer/core/half.hpp>
 #include <eigenformer/core/heads.hpp>
 #include <eigenformer/core/instruction_set.hpp>
 #include <eigenformer/core/parameter.hpp>

@@ -17,7 +17,8 @@ static_assert(detail::convertible<float, float> && detail::convertible<Eigen::ha
 static_assert(detail::convertible<double, float> && detail::convertible<std::int64_t, std::uint8_t>);
 static_assert(!detail::convertible<std::uint8_t, float> && !detail::convertible<float, std::int32_t>);  // L18
 static_assert(!detail::convertible<std::uint8_t, bool> && !detail::convertible<bool, std::uint8_t>);
-static_assert(!detail::convertible<float, Eigen::bfloat16> && !detail::convertible<Eigen::half, Eigen::bfloat16>);
+static_assert(detail::convertible<float, Bfloat16> && detail::convertible<Float16, Bfloat16>);
+static_assert(!detail::convertible<std::int16_t, Float16> && !detail::convertible<Bfloat16, std::uint16_t>);
 
 template <class T, class Stored>
 std::optional<T> converted(Stored stored, Narrowing narrowing = Narrowing::exact) {
@@ -91,6 +92,39 @@ TEST(ElementConversion, narrows_to_denormals_even_where_they_are_flushed) {
     ASSERT_TRUE(rounded.has_value());
     EXPECT_EQ(std::bit_cast<std::uint32_t>(*rounded), one.bits);
     EXPECT_EQ(converted<float>(one.wide).has_value(), one.exact) << one.bits;
+  }
+}
+
+template <class Half, class Wide>
+void expect_half(Wide wide, std::uint16_t bits, bool exact) {
+  const std::optional<Half> rounded = converted<Half>(wide, Narrowing::rounded);
+  ASSERT_TRUE(rounded.has_value());
+  EXPECT_EQ(std::bit_cast<std::uint16_t>(*rounded), bits) << static_cast<double>(wide);
+  EXPECT_EQ(converted<Half>(wide).has_value(), exact) << static_cast<double>(wide);
+}
+
+TEST(ElementConversion, narrows_to_halves_only_without_loss_or_on_request) {
+  expect_half<Bfloat16>(1.5F, 0x3fc0, true);
+  expect_half<Bfloat16>(-0.0, 0x8000, true);
+  expect_half<Bfloat16>(0.1F, 0x3dcd, false);
+  expect_half<Bfloat16>(0x1.fep127F, 0x7f7f, true);
+  expect_half<Bfloat16>(0x1.ffp127F, 0x7f80, false);  // half way to what would come next: infinity
+  expect_half<Bfloat16>(1e300, 0x7f80, false);
+  expect_half<Float16>(65504.0F, 0x7bff, true);
+  expect_half<Float16>(65520.0F, 0x7c00, false);
+  expect_half<Float16>(0x1p-24F, 0x0001, true);
+  expect_half<Float16>(0x1p-25F, 0x0000, false);
+  expect_half<Float16>(std::bit_cast<float>(0xff800000U), 0xfc00, true);
+  expect_half<Float16>(std::bit_cast<Bfloat16>(std::uint16_t{0x3fc0}), 0x3e00, true);
+  expect_half<Bfloat16>(std::bit_cast<Float16>(std::uint16_t{0x3c01}), 0x3f80, false);
+  EXPECT_TRUE(converted<Bfloat16>(std::bit_cast<float>(0x7f800001U)).has_value());
+}
+
+TEST(ElementConversion, reads_halves_bit_by_bit) {
+  for (unsigned bits = 0; bits < 65536; ++bits) {
+    const auto pattern = static_cast<std::uint16_t>(bits);
+    ASSERT_EQ(std::bit_cast<std::uint16_t>(*converted<Float16>(std::bit_cast<Float16>(pattern))), pattern);
+    ASSERT_EQ(std::bit_cast<std::uint16_t>(*converted<Bfloat16>(std::bit_cast<Bfloat16>(pattern))), pattern);
   }
 }
 

@@ -123,6 +123,15 @@ class Block {
   }
 };
 
+/// Calls visitor(name, parameter) for the parameters that can be trained, frozen ones among them: all but those stored
+/// in half precision, which have no gradient.
+template <class Model, class Visitor>
+void visit_learnable(Model& model, Visitor&& visitor) {
+  model.visit_parameters([&]<class P>(const Name& name, P& parameter) {
+    if constexpr (P::learnable) visitor(name, parameter);
+  });
+}
+
 /// Number of values in a block's parameters.
 template <class Model>
 Index parameter_count(const Model& model) {
@@ -134,14 +143,15 @@ Index parameter_count(const Model& model) {
 /// Sets the gradients that exist to zero.
 template <class Model>
 void zero_gradients(Model& model) {
-  model.visit_parameters([](const Name&, auto& parameter) { parameter.zero_gradient(); });
+  visit_learnable(model, [](const Name&, auto& parameter) { parameter.zero_gradient(); });
 }
 
-/// Makes every parameter trained or frozen. A frozen one gives its gradient's memory back.
+/// Makes every parameter trained or frozen, but for those that can only be frozen. A frozen one gives its gradient's
+/// memory back.
 enum class Training { frozen, trained };
 template <class Model>
 void set_training(Model& model, Training training) {
-  model.visit_parameters([&](const Name&, auto& parameter) {
+  visit_learnable(model, [&](const Name&, auto& parameter) {
     parameter.trainable = training == Training::trained;
     if (!parameter.trainable) parameter.gradient = {};
   });

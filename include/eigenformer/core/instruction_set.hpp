@@ -32,12 +32,30 @@ constexpr std::string_view name(InstructionSet instruction_set) {
   return "portable";
 }
 
-/// Whether this machine can run it: avx2 means AVX2 and FMA, avx512 means the F, BW, DQ and VL parts, which every
+namespace detail {
+
+#if defined(__x86_64__)
+/// Whether there are conversions from and to half precision (F16C). Asked of the processor itself, because clang before
+/// 15 does not know the name; once, because a virtual machine answers slowly.
+inline bool has_f16c() {
+  static const bool answer = [] {
+    unsigned eax = 1, ebx = 0, ecx = 0, edx = 0;
+    __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return (ecx >> 29U & 1U) != 0;
+  }();
+  return answer;
+}
+#endif
+
+}  // namespace detail
+
+/// Whether this machine can run it: avx2 means AVX2, FMA and F16C, avx512 means the F, BW, DQ and VL parts, which every
 /// processor with AVX-512 since Skylake-SP has.
 inline bool available(InstructionSet instruction_set) {
   switch (instruction_set) {
 #if defined(__x86_64__)
-    case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case InstructionSet::avx2:
+      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 && detail::has_f16c();
     case InstructionSet::avx512:
       return available(InstructionSet::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
              __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&

@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/half.hpp>
 #include <eigenformer/core/tensor.hpp>
 
 #include <algorithm>
@@ -10,21 +11,19 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// A weight: its value, the gradient that backward adds to, and whether it is trained. `value` is a Vector for rank 1,
-/// a row-major Matrix for rank 2, a Tensor above. The gradient is empty until the first backward that trains the
-/// parameter; a frozen parameter never has one.
-template <class T, int Rank = 1>
-struct Parameter {
+namespace detail {
+
+/// What all parameters have: `value`, a Vector for rank 1, a row-major Matrix for rank 2, a Tensor above.
+template <class T, int Rank>
+struct ParameterValue {
   using Scalar = T;
   using Value = std::conditional_t<Rank == 1, Vector<T>, std::conditional_t<Rank == 2, Matrix<T>, Tensor<T, Rank>>>;
   static constexpr int rank = Rank;
 
-  Parameter() = default;
-  explicit Parameter(Value initial) : value(std::move(initial)) {}
+  ParameterValue() = default;
+  explicit ParameterValue(Value initial) : value(std::move(initial)) {}
 
   Value value;
-  Value gradient;
-  bool trainable = true;
 
   Shape shape() const {
     if constexpr (Rank == 1) {
@@ -39,6 +38,23 @@ struct Parameter {
 
   std::span<T> values() { return {value.data(), static_cast<std::size_t>(value.size())}; }
   std::span<const T> values() const { return {value.data(), static_cast<std::size_t>(value.size())}; }
+};
+
+}  // namespace detail
+
+/// A weight: its value, the gradient that backward adds to, and whether it is trained. The gradient is empty until the
+/// first backward that trains the parameter; a frozen parameter never has one.
+template <class T, int Rank = 1>
+struct Parameter : detail::ParameterValue<T, Rank> {
+  using Base = detail::ParameterValue<T, Rank>;
+  using Base::Base;
+  using Base::value;
+  using typename Base::Value;
+  static constexpr bool learnable = true;  ///< whether there is a gradient to speak of
+
+  Value gradient;
+  bool trainable = true;
+
   /// Empty as long as there is no gradient.
   std::span<T> gradients() { return {gradient.data(), static_cast<std::size_t>(gradient.size())}; }
   std::span<const T> gradients() const { return {gradient.data(), static_cast<std::size_t>(gradient.size())}; }
@@ -52,6 +68,17 @@ struct Parameter {
     return gradient;
   }
   void zero_gradient() { std::fill_n(gradient.data(), gradient.size(), T(0)); }
+};
+
+/// A weight stored in half precision: read, saved and loaded like any other, but never trained. A step of training is
+/// mostly smaller than what rounding to so few digits would lose. So it has no gradient, and asking for one does not
+/// compile; `visit_learnable` passes it by.
+template <HalfPrecision S, int Rank>
+struct Parameter<S, Rank> : detail::ParameterValue<S, Rank> {
+  using Base = detail::ParameterValue<S, Rank>;
+  using Base::Base;
+  static constexpr bool learnable = false;
+  static constexpr bool trainable = false;
 };
 
 /// The dotted name of a parameter, such as `layers.0.attention.query.weight`: a chain of parts that becomes text only

@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/half.hpp>
 #include <eigenformer/core/shape.hpp>
 
 #include <unsupported/Eigen/CXX11/Tensor>
@@ -17,6 +18,15 @@ using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>
 
 template <class T>
 using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+/// The matrix stored as S: rounded to the nearest, ties to even, or widened, which is exact.
+template <class S, class Other>
+requires(HalfPrecision<S> || HalfPrecision<Other>) Matrix<S> stored_as(const Matrix<Other>& matrix) {
+  using Wide = std::conditional_t<HalfPrecision<S>, std::conditional_t<HalfPrecision<Other>, float, Other>, S>;
+  Matrix<S> result(matrix.rows(), matrix.cols());
+  for (Index i = 0; i < matrix.size(); ++i) result.data()[i] = rounded<S>(widened<Wide>(matrix.data()[i]));
+  return result;
+}
 
 template <std::size_t Rank>
 Shape shape_of(const std::array<Index, Rank>& dimensions) {

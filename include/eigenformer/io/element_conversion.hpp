@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/half.hpp>
 #include <eigenformer/io/dtype.hpp>
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// What to do with a value that the type asked for cannot hold (F64 read as float).
+/// What to do with a value that the type asked for cannot hold (F64 read as float, F32 read as bfloat16).
 enum class Narrowing {
   exact,   ///< an error
   rounded  ///< round to nearest; integers out of range stay an error, for a wrapped token is not a rounded one
@@ -28,10 +29,10 @@ concept StoredFloat = std::floating_point<T> || std::same_as<T, Eigen::half> || 
 template <class T>
 concept StoredInteger = std::integral<T> && !std::same_as<T, bool>;
 
-/// Whether elements stored as Stored may be read as T at all: floating types as wider or (checked) narrower standard
-/// ones, integers as any integer that holds the value, everything as itself.
+/// Whether elements stored as Stored may be read as T at all: floating types as wider or (checked) narrower ones,
+/// integers as any integer that holds the value, everything as itself.
 template <class Stored, class T>
-inline constexpr bool convertible = std::same_as<Stored, T> || (StoredFloat<Stored> && std::floating_point<T>) ||
+inline constexpr bool convertible = std::same_as<Stored, T> || (StoredFloat<Stored> && StoredFloat<T>) ||
                                     (StoredInteger<Stored> && StoredInteger<T>);
 
 /// A value from bytes of any alignment, least significant byte first.
@@ -76,6 +77,16 @@ inline bool narrow(double wide, float& narrowed) {
   return std::bit_cast<std::uint64_t>(static_cast<double>(narrowed)) == bits || magnitude > 0x7ff0000000000000U;
 }
 
+/// The half nearest to a float or double; false if they differ (a NaN counts as equal to a NaN).
+template <HalfPrecision T, std::floating_point Wide>
+bool narrow(Wide wide, T& narrowed) {
+  using Bits = typename FloatFormat<Wide>::Bits;
+  narrowed = rounded<T>(wide);
+  const Bits bits = std::bit_cast<Bits>(wide);
+  return std::bit_cast<Bits>(widened<Wide>(narrowed)) == bits ||
+         (bits & (FloatFormat<Wide>::sign - 1)) > FloatFormat<Wide>::infinity;
+}
+
 /// Reads one element as T; false if the value cannot be held, or is a truth value other than 0 and 1.
 template <class Stored, class T>
 bool convert(const std::byte* from, T& to, Narrowing narrowing) {
@@ -92,8 +103,14 @@ bool convert(const std::byte* from, T& to, Narrowing narrowing) {
     } else if constexpr (std::same_as<Stored, T>) {
       to = stored;
       return true;
+    } else if constexpr (HalfPrecision<T>) {
+      using Wide = std::conditional_t<std::floating_point<Stored>, Stored, float>;
+      return narrow(widened<Wide>(stored), to) || narrowing == Narrowing::rounded;
+    } else if constexpr (HalfPrecision<Stored>) {
+      to = widened<T>(stored);
+      return true;
     } else {
-      to = static_cast<T>(static_cast<std::conditional_t<std::floating_point<Stored>, Stored, float>>(stored));
+      to = static_cast<T>(stored);
       return true;
     }
   }

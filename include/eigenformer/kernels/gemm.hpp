@@ -19,8 +19,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 /// A product of few rows reads B as it lies in memory instead of packing it (gemv.hpp). The order of every sum depends
 /// on the shape, the strides and the instruction set alone, not on threads or alignment. Allocates nothing after the
 /// first call with a shape.
-template <class T, class Epilogue = AddBias<T>>
-void gemm(const Product<T>& product, Context& context, const Epilogue& epilogue = {}) {
+template <class T, class Epilogue = AddBias<T>, class Stored = T>
+void gemm(const Product<T, Stored>& product, Context& context, const Epilogue& epilogue = {}) {
   if (product.rows == 0 || product.columns == 0) return;
   EIGENFORMER_DISPATCH(context.instruction_set(), gemm<T>(product, epilogue, context));
 }

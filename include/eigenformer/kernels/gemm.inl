@@ -105,9 +105,9 @@ void multiply_panel(const PanelProduct<T>& panel, Index row, Index end, const Ep
 }
 
 /// The part [k, k + depth) of the sums of rows [row, row + rows), on all threads.
-template <class T, class Epilogue>
+template <class T, class Stored, class Epilogue>
 struct GemmPart {
-  const Product<T>& product;
+  const Product<T, Stored>& product;
   const Epilogue& epilogue;
   RowPanels<T> a;
   Index row, rows, k, depth;
@@ -125,9 +125,9 @@ struct GemmPart {
     T* const memory = packed + worker * width * depth;
     for (Index column = first; column < end; column += tile_columns<T>) {
       const Index columns = end - column < tile_columns<T> ? end - column : tile_columns<T>;
-      const Operand<T>& b = product.b;
-      pack_panel<T>({b.data + k * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride}, depth,
-                    columns, memory + (column - first) * depth);
+      const Operand<Stored>& b = product.b;
+      pack_panel<T, Stored>({b.data + k * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride},
+                            depth, columns, memory + (column - first) * depth);
     }
     for (Index column = first; column < end; column += tile_columns<T>) {
       const Index columns = end - column < tile_columns<T> ? end - column : tile_columns<T>;
@@ -194,8 +194,8 @@ Index rows_of_task(Index rows, Index groups, int threads) {
   return even < 8 * tile_rows ? 8 * tile_rows : even;
 }
 
-template <class T, class Epilogue>
-void gemm(const Product<T>& product, const Epilogue& epilogue, Context& context) {
+template <class T, class Stored, class Epilogue>
+void gemm(const Product<T, Stored>& product, const Epilogue& epilogue, Context& context) {
   if (prefers_gemv(product)) return gemv(product, epilogue, context);
   using Blocks = GemmBlocks<T>;
   const Index part = Blocks::part(product.depth);
@@ -219,7 +219,7 @@ void gemm(const Product<T>& product, const Epilogue& epilogue, Context& context)
                            CopyRows<T>{a, rows, depth, copy});
       const bool contiguous = a.column_stride == 1;
       const RowPanels<T> panels = {copy, tile_rows * depth, contiguous ? depth : 1, contiguous ? 1 : tile_rows};
-      const GemmPart<T, Epilogue> task = {
+      const GemmPart<T, Stored, Epilogue> task = {
           product, epilogue, panels, row, rows, k, depth, task_rows, groups, packed, k + depth == product.depth};
       context.parallel_for_workers(groups * ((rows + task_rows - 1) / task_rows),
                                    2 * size * static_cast<double>(product.columns), task);

@@ -13,13 +13,13 @@ inline constexpr int dot_columns_of_one_row = 8;
 inline constexpr Index far_ahead = 1024;        ///< bytes before its use that a column is asked for from memory
 inline constexpr Index large_matrix = 4 << 20;  ///< bytes; smaller ones are likely in a cache, where asking costs time
 
-template <class T, int Columns, int Rows, Index AheadBytes = far_ahead>
-EIGENFORMER_INLINE void dot_products(const Product<T>& product, Index row, Index column) {
+template <int Columns, int Rows, Index AheadBytes = far_ahead, class T, class Stored>
+EIGENFORMER_INLINE void dot_products(const Product<T, Stored>& product, Index row, Index column) {
   constexpr Index lanes = Vec<T>::lanes;
-  constexpr Index ahead = AheadBytes / static_cast<Index>(sizeof(T));
+  constexpr Index ahead = AheadBytes / static_cast<Index>(sizeof(Stored));
   const Index a_stride = product.a.row_stride, b_stride = product.b.column_stride, depth = product.depth;
   const T* const a = product.a.data + row * a_stride;
-  const T* const b = product.b.data + column * b_stride;
+  const Stored* const b = product.b.data + column * b_stride;
   Vec<T> sum[Columns][Rows];
 #pragma GCC unroll 8
   for (int n = 0; n < Columns; ++n) {
@@ -59,20 +59,20 @@ EIGENFORMER_INLINE void dot_products(const Product<T>& product, Index row, Index
   }
 }
 
-template <class T, int Columns>
-void dot_all_rows(const Product<T>& product, Index column) {
+template <int Columns, class T, class Stored>
+void dot_all_rows(const Product<T, Stored>& product, Index column) {
   Index row = 0;
-  for (; row + dot_rows <= product.rows; row += dot_rows) dot_products<T, Columns, dot_rows>(product, row, column);
+  for (; row + dot_rows <= product.rows; row += dot_rows) dot_products<Columns, dot_rows>(product, row, column);
   if constexpr (dot_rows > 2) {
-    for (; row + 2 <= product.rows; row += 2) dot_products<T, Columns, 2>(product, row, column);
+    for (; row + 2 <= product.rows; row += 2) dot_products<Columns, 2>(product, row, column);
   }
-  for (; row < product.rows; ++row) dot_products<T, Columns, 1>(product, row, column);
+  for (; row < product.rows; ++row) dot_products<Columns, 1>(product, row, column);
 }
 
-template <class T, class Epilogue>
+template <class T, class Stored, class Epilogue>
 struct DotTask {
   static constexpr Index columns = 4 * dot_columns;  // of one task
-  const Product<T>& product;
+  const Product<T, Stored>& product;
   const Epilogue& epilogue;
 
   void operator()(Index task) const {
@@ -80,19 +80,19 @@ struct DotTask {
     const Index end = product.columns - first < columns ? product.columns : first + columns;
     Index column = first;
     if (product.rows == 1) column = one_row(first, end);
-    for (; column + dot_columns <= end; column += dot_columns) dot_all_rows<T, dot_columns>(product, column);
-    for (; column < end; ++column) dot_all_rows<T, 1>(product, column);
+    for (; column + dot_columns <= end; column += dot_columns) dot_all_rows<dot_columns>(product, column);
+    for (; column < end; ++column) dot_all_rows<1>(product, column);
     finish_stored(epilogue, product.c, product.c_stride, product.rows, first, end - first);
   }
 
   /// Products of a single row for as many whole groups of columns as there are; returns the first column left.
   Index one_row(Index column, Index end) const {
-    const bool large = product.columns * product.depth * static_cast<Index>(sizeof(T)) >= large_matrix;
+    const bool large = product.columns * product.depth * static_cast<Index>(sizeof(Stored)) >= large_matrix;
     for (; column + dot_columns_of_one_row <= end; column += dot_columns_of_one_row) {
       if (large) {
-        dot_products<T, dot_columns_of_one_row, 1>(product, 0, column);
+        dot_products<dot_columns_of_one_row, 1>(product, 0, column);
       } else {
-        dot_products<T, dot_columns_of_one_row, 1, 0>(product, 0, column);
+        dot_products<dot_columns_of_one_row, 1, 0>(product, 0, column);
       }
     }
     return column;
@@ -106,11 +106,12 @@ inline constexpr int stream_steps = 4;  ///< rows of B read side by side
 inline constexpr int stream_rows = registers >= 32 ? 4 : registers >= 16 ? 2 : 1;
 
 /// c[m, n] += sum over Steps k of a[m, k] b[k, n]
-template <class T, int Rows, int Steps>
-EIGENFORMER_INLINE void add_scaled_rows(const Product<T>& product, Index row, Index k, Index first, Index columns) {
+template <int Rows, int Steps, class T, class Stored>
+EIGENFORMER_INLINE void add_scaled_rows(const Product<T, Stored>& product, Index row, Index k, Index first,
+                                        Index columns) {
   constexpr Index lanes = Vec<T>::lanes;
   const Index b_stride = product.b.row_stride, c_stride = product.c_stride;
-  const T* const b = product.b.data + k * b_stride + first;
+  const Stored* const b = product.b.data + k * b_stride + first;
   T* const c = product.c + row * c_stride + first;
   Vec<T> factor[Rows][Steps];
 #pragma GCC unroll 8
@@ -149,20 +150,20 @@ EIGENFORMER_INLINE void add_scaled_rows(const Product<T>& product, Index row, In
   }
 }
 
-template <class T, int Steps>
-void add_scaled_rows_to_all(const Product<T>& product, Index k, Index first, Index columns) {
+template <int Steps, class T, class Stored>
+void add_scaled_rows_to_all(const Product<T, Stored>& product, Index k, Index first, Index columns) {
   Index row = 0;
   for (; row + stream_rows <= product.rows; row += stream_rows) {
-    add_scaled_rows<T, stream_rows, Steps>(product, row, k, first, columns);
+    add_scaled_rows<stream_rows, Steps>(product, row, k, first, columns);
   }
   if constexpr (stream_rows > 1) {
-    for (; row < product.rows; ++row) add_scaled_rows<T, 1, Steps>(product, row, k, first, columns);
+    for (; row < product.rows; ++row) add_scaled_rows<1, Steps>(product, row, k, first, columns);
   }
 }
 
-template <class T, class Epilogue>
+template <class T, class Stored, class Epilogue>
 struct StreamTask {
-  const Product<T>& product;
+  const Product<T, Stored>& product;
   const Epilogue& epilogue;
   Index columns;  // of one task
 
@@ -177,9 +178,9 @@ struct StreamTask {
     }
     Index k = 0;
     for (; k + stream_steps <= product.depth; k += stream_steps) {
-      add_scaled_rows_to_all<T, stream_steps>(product, k, first, width);
+      add_scaled_rows_to_all<stream_steps>(product, k, first, width);
     }
-    for (; k < product.depth; ++k) add_scaled_rows_to_all<T, 1>(product, k, first, width);
+    for (; k < product.depth; ++k) add_scaled_rows_to_all<1>(product, k, first, width);
     finish_stored(epilogue, product.c, product.c_stride, product.rows, first, width);
   }
 };
@@ -194,25 +195,25 @@ Index stream_columns(Index rows) {
 
 /// Whether that is faster than packing B, as measured on matrices of 128 x 384 to 4096 x 4096: dot products read all of
 /// A once more for every few columns, which few registers make dear.
-template <class T>
-bool prefers_gemv(const Product<T>& product) {
+template <class T, class Stored>
+bool prefers_gemv(const Product<T, Stored>& product) {
   if (product.b.column_stride == 1) return product.rows <= 16;
   return product.b.row_stride == 1 && product.rows <= (registers >= 32 ? 16 : 8);
 }
 
-template <class T, class Epilogue>
-void gemv(const Product<T>& product, const Epilogue& epilogue, Context& context) {
+template <class T, class Stored, class Epilogue>
+void gemv(const Product<T, Stored>& product, const Epilogue& epilogue, Context& context) {
   const double operations =
       2.0 * static_cast<double>(product.rows * product.columns) * static_cast<double>(product.depth);
   if (product.b.column_stride == 1) {
     const Index columns = stream_columns<T>(product.rows);
     context.parallel_for((product.columns + columns - 1) / columns, operations,
-                         StreamTask<T, Epilogue>{product, epilogue, columns});
+                         StreamTask<T, Stored, Epilogue>{product, epilogue, columns});
     return;
   }
-  using Task = DotTask<T, Epilogue>;
+  using Task = DotTask<T, Stored, Epilogue>;
   ScratchScope scope(context.scratch());
-  Product<T> dots = product;
+  Product<T, Stored> dots = product;
   if (product.a.column_stride != 1) {
     T* const a = scope.take<T>(product.rows * product.depth);
     for (Index m = 0; m < product.rows; ++m) {

@@ -12,8 +12,8 @@ EIGENFORMER_INLINE Index panel_stride(Index columns) {
 
 /// One vector of columns, whose elements of one column lie together in memory: lanes x lanes blocks are transposed in
 /// registers.
-template <class T>
-void pack_column_vector(const T* from, Index column_stride, Index depth, Index columns, T* to, Index to_stride) {
+template <class T, class Stored>
+void pack_column_vector(const Stored* from, Index column_stride, Index depth, Index columns, T* to, Index to_stride) {
   constexpr int lanes = Vec<T>::lanes;
   for (Index k = 0; k < depth; k += lanes) {
     const Index steps = depth - k < lanes ? depth - k : lanes;
@@ -38,14 +38,14 @@ void pack_column_vector(const T* from, Index column_stride, Index depth, Index c
 }
 
 /// to[k * panel_stride(columns) + n] = from(k, n), zeros after the last column, so that a Tile may load whole vectors.
-///   from: [depth, columns]
-template <class T>
-void pack_panel(const Operand<T>& from, Index depth, Index columns, T* to) {
+/// What is stored in half precision is widened on the way.   from: [depth, columns]
+template <class T, class Stored = T>
+void pack_panel(const Operand<Stored>& from, Index depth, Index columns, T* to) {
   constexpr Index lanes = Vec<T>::lanes;
   const Index stride = panel_stride<T>(columns);
   for (Index n = 0; n < columns; n += lanes) {
     const Index present = columns - n < lanes ? columns - n : lanes;
-    const T* const source = from.data + n * from.column_stride;
+    const Stored* const source = from.data + n * from.column_stride;
     if (from.column_stride == 1) {
       const Mask<T> mask = first_lanes<T>(present);
       if (present == lanes) {
@@ -54,11 +54,12 @@ void pack_panel(const Operand<T>& from, Index depth, Index columns, T* to) {
         for (Index k = 0; k < depth; ++k) Vec<T>::load(source + k * from.row_stride, mask).store(to + k * stride + n);
       }
     } else if (from.row_stride == 1) {
-      pack_column_vector(source, from.column_stride, depth, present, to + n, stride);
+      pack_column_vector<T>(source, from.column_stride, depth, present, to + n, stride);
     } else {
       for (Index k = 0; k < depth; ++k) {
         for (Index j = 0; j < lanes; ++j) {
-          to[k * stride + n + j] = j < present ? source[k * from.row_stride + j * from.column_stride] : T(0);
+          to[k * stride + n + j] =
+              j < present ? widened<T>(source[k * from.row_stride + j * from.column_stride]) : T(0);
         }
       }
     }

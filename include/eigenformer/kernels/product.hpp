@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/half.hpp>
 #include <eigenformer/core/shape.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
@@ -29,14 +30,17 @@ Operand<T> transposed(const T* data, Index stride) {
 enum class Destination { overwrite, accumulate };
 
 /// C = A B or C += A B.   a: [rows, depth]   b: [depth, columns]   c: [rows, columns], row-major, overlapping neither
-/// With depth 0 the product is zero. Dimensions are checked by the caller.
-template <class T>
+/// With depth 0 the product is zero. Dimensions are checked by the caller. B may be stored in half precision: its
+/// elements are widened to T when they are loaded, so the result has the bits of the product with the widened matrix.
+template <class T, class Stored = T>
 struct Product {
+  static_assert(StorageOf<Stored, T>,
+                "a product is computed in float or double; B is stored in that or in half precision");
   Index rows;
   Index columns;
   Index depth;
   Operand<T> a;
-  Operand<T> b;
+  Operand<Stored> b;
   T* c;
   Index c_stride;
   Destination destination = Destination::overwrite;

@@ -14,10 +14,17 @@ struct EmbeddingOptions {
 };
 
 /// y_n = E[token_n].   tokens: [N]    weight E: [vocabulary, D]    y: [N, D]
-template <class T>
-void embedding(TokensView tokens, ConstRowsView<T> weight, RowsView<T> y, Context& context) {
-  context.parallel_for(tokens.size(), static_cast<double>(y.size()),
-                       [&](Index n) { std::copy_n(weight.row(tokens[n]).data(), y.features(), y.row(n).data()); });
+template <class T, class Storage = T>
+void embedding(TokensView tokens, ConstRowsView<std::type_identity_t<Storage>> weight, RowsView<T> y,
+               Context& context) {
+  context.parallel_for(tokens.size(), static_cast<double>(y.size()), [&](Index n) {
+    const Storage* const from = weight.row(tokens[n]).data();
+    if constexpr (std::is_same_v<Storage, T>) {
+      std::copy_n(from, y.features(), y.row(n).data());
+    } else {
+      std::transform(from, from + y.features(), y.row(n).data(), [](Storage value) { return widened<T>(value); });
+    }
+  });
 }
 
 /// dE[token_n] += dy_n, one after the other. Threads share the work by columns: by rows, two could meet at a token, and
@@ -36,13 +43,17 @@ void embedding_backward(TokensView tokens, ConstRowsView<T> dy, RowsView<T> dwei
 }
 
 /// A learned vector for each token, y = E[token]. Starts normal with mean 0 and the given deviation, 1 as in PyTorch.
+/// With Bfloat16 or Float16 as Storage the weight takes half the memory and is frozen for good; y is its values in T.
 ///   forward:   tokens of any shape [...], usually [batch, length] -> y [..., D]
 ///   backward:  dE[token] += dy; tokens have no gradient, so there is no dx. The sums' order does not depend on threads
 ///   throws OptionError for a vocabulary or dim below 1, ShapeError for a y or dy that does not fit, ValueError for a
 ///          token not in 0 .. vocabulary - 1, or if the weight is trained but was frozen when forward ran
-template <class T>
-class Embedding : public Block<Embedding<T>> {
+template <class T, class Storage_ = T>
+class Embedding : public Block<Embedding<T, Storage_>> {
  public:
+  static_assert(StorageOf<Storage_, T>, "Embedding: the weight is stored as T, Bfloat16 or Float16");
+  using Scalar = T;
+  using Storage = Storage_;
   using Options = EmbeddingOptions;
   struct Cache {
     Buffer<TokensView::Token> tokens;  ///< [N], empty while the weight is frozen
@@ -50,10 +61,14 @@ class Embedding : public Block<Embedding<T>> {
   };
 
   Embedding(const EmbeddingOptions& options, Random random) : Embedding(start_weight(options, random)) {}
-  explicit Embedding(Matrix<T> given_weight) : weight(std::move(given_weight)) {
+  explicit Embedding(Matrix<Storage> given_weight) : weight(std::move(given_weight)) {
     require<OptionError>(weight.size() > 0, "Embedding", "expected a weight [vocabulary, dim] of at least [1, 1], got ",
                          weight.shape());
   }
+  /// The same vectors stored otherwise: rounded to the nearest, ties to even, or widened, which is exact.
+  template <class Other>
+  requires(!std::same_as<Other, Storage>) explicit Embedding(const Embedding<T, Other>& other)
+      : weight(stored_as<Storage>(other.weight.value)) {}
 
   Index vocabulary() const { return weight.value.rows(); }
   Index output_features() const { return weight.value.cols(); }
@@ -66,7 +81,7 @@ class Embedding : public Block<Embedding<T>> {
                           tokens.shape());
     }
     const ProfileScope profile(context, "Embedding");
-    embedding<T>(tokens, weight.value, y, context);
+    embedding<T, Storage>(tokens, weight.value, y, context);
     if (!cache) return;
     cache->rows = tokens.size();
     const Index kept = weight.trainable ? tokens.size() : 0;
@@ -75,11 +90,13 @@ class Embedding : public Block<Embedding<T>> {
 
   void backward(ConstRowsView<T> dy, const Cache& cache, Context& context) {
     check_rows(dy.shape(), dy.rows(), cache.rows, "dy");
-    if (!weight.trainable) return;
-    require<ValueError>(cache.tokens.size() == cache.rows, "Embedding",
-                        "expected the tokens of forward in the cache, but the weight was frozen then");
-    const ProfileScope profile(context, "Embedding backward");
-    embedding_backward<T>(cache.tokens.values(), dy, weight.accumulated_gradient(), context);
+    if constexpr (decltype(weight)::learnable) {
+      if (!weight.trainable) return;
+      require<ValueError>(cache.tokens.size() == cache.rows, "Embedding",
+                          "expected the tokens of forward in the cache, but the weight was frozen then");
+      const ProfileScope profile(context, "Embedding backward");
+      embedding_backward<T>(cache.tokens.values(), dy, weight.accumulated_gradient(), context);
+    }
   }
 
   /// An owned tensor for y: one dimension more than the tokens' tensor, or a matrix for a list of tokens.
@@ -98,15 +115,15 @@ class Embedding : public Block<Embedding<T>> {
 
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
 
-  Parameter<T, 2> weight;  ///< [vocabulary, D]
+  Parameter<Storage, 2> weight;  ///< [vocabulary, D]
 
  private:
-  static Matrix<T> start_weight(const EmbeddingOptions& options, Random& random) {
+  static Matrix<Storage> start_weight(const EmbeddingOptions& options, Random& random) {
     require_positive(options.vocabulary, "Embedding", "vocabulary");
     require_positive(options.dim, "Embedding", "dim");
-    Matrix<T> start(options.vocabulary, options.dim);
-    for (T& value : std::span(start.data(), static_cast<std::size_t>(start.size()))) {
-      value = static_cast<T>(options.deviation * random.normal());
+    Matrix<Storage> start(options.vocabulary, options.dim);
+    for (Storage& value : std::span(start.data(), static_cast<std::size_t>(start.size()))) {
+      value = rounded<Storage>(static_cast<T>(options.deviation * random.normal()));
     }
     return start;
   }

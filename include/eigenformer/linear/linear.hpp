@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <optional>
+#include <type_traits>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -16,32 +17,33 @@ struct LinearOptions {
   bool bias = true;
 };
 
-/// y = x W^T + b, row by row.
+/// y = x W^T + b, row by row. The weight may be stored in half precision and is widened where it is read.
 ///   x: [N, in]    weight: [out, in]    bias: [out], or empty for none    y: [N, out]
-template <class T>
-void linear(ConstRowsView<T> x, ConstRowsView<T> weight, std::span<const T> bias, RowsView<T> y, Context& context) {
-  const kernels::AddBias<T> add_bias = {bias.empty() ? nullptr : bias.data()};
-  kernels::gemm<T>({.rows = x.rows(),
-                    .columns = weight.rows(),
-                    .depth = x.features(),
-                    .a = kernels::plain(x.data(), x.stride()),
-                    .b = kernels::transposed(weight.data(), weight.stride()),
-                    .c = y.data(),
-                    .c_stride = y.stride()},
-                   context, add_bias);
+template <class T, class Storage = T>
+void linear(ConstRowsView<T> x, ConstRowsView<std::type_identity_t<Storage>> weight, std::span<const T> bias,
+            RowsView<T> y, Context& context) {
+  const kernels::Product<T, Storage> product = {.rows = x.rows(),
+                                                .columns = weight.rows(),
+                                                .depth = x.features(),
+                                                .a = kernels::plain(x.data(), x.stride()),
+                                                .b = kernels::transposed(weight.data(), weight.stride()),
+                                                .c = y.data(),
+                                                .c_stride = y.stride()};
+  kernels::gemm(product, context, kernels::AddBias<T>{bias.empty() ? nullptr : bias.data()});
 }
 
 /// dx = dy W.   dy: [N, out]    weight: [out, in]    dx: [N, in]
-template <class T>
-void linear_backward_input(ConstRowsView<T> dy, ConstRowsView<T> weight, RowsView<T> dx, Context& context) {
-  kernels::gemm<T>({.rows = dy.rows(),
-                    .columns = weight.features(),
-                    .depth = dy.features(),
-                    .a = kernels::plain(dy.data(), dy.stride()),
-                    .b = kernels::plain(weight.data(), weight.stride()),
-                    .c = dx.data(),
-                    .c_stride = dx.stride()},
-                   context);
+template <class T, class Storage = T>
+void linear_backward_input(ConstRowsView<T> dy, ConstRowsView<std::type_identity_t<Storage>> weight, RowsView<T> dx,
+                           Context& context) {
+  const kernels::Product<T, Storage> product = {.rows = dy.rows(),
+                                                .columns = weight.features(),
+                                                .depth = dy.features(),
+                                                .a = kernels::plain(dy.data(), dy.stride()),
+                                                .b = kernels::plain(weight.data(), weight.stride()),
+                                                .c = dx.data(),
+                                                .c_stride = dx.stride()};
+  kernels::gemm(product, context);
 }
 
 /// dW += dy^T x.   dy: [N, out]    x: [N, in]    dweight: [out, in]
@@ -82,13 +84,20 @@ void linear_backward_bias(ConstRowsView<T> dy, std::span<T> dbias, Context& cont
 
 /// Linear map with an optional bias, y = x W^T + b, with the weight [out, in] as in PyTorch's checkpoints. Weight and
 /// bias start uniform in +-1/sqrt(in), PyTorch's default.
+///
+/// With Bfloat16 or Float16 as Storage the weight takes half the memory, and half the time where reading it is what
+/// takes time. Then it is frozen for good: backward gives dx and db alone. Bias and arithmetic stay in T, so that the
+/// result has the bits of a Linear<T> with the widened weight. Linear<float, Bfloat16>(trained) rounds a trained one.
 ///   forward:   x [..., in] -> y [..., out], which may not overlap; no rows at all is allowed
 ///   backward:  dx = dy W,  dW += dy^T x,  db += sum_n dy_n
 ///   throws OptionError for features below 1, ShapeError for a bias, x, y, dy or dx that does not fit, ValueError if
 ///          the weight is trained but was frozen when forward ran, because x was not kept
-template <class T>
-class Linear : public Block<Linear<T>> {
+template <class T, class Storage_ = T>
+class Linear : public Block<Linear<T, Storage_>> {
  public:
+  static_assert(StorageOf<Storage_, T>, "Linear: the weight is stored as T, Bfloat16 or Float16");
+  using Scalar = T;
+  using Storage = Storage_;
   using Options = LinearOptions;
   struct Cache {
     Buffer<T> x;     ///< [N, in], empty while the weight is frozen
@@ -98,11 +107,15 @@ class Linear : public Block<Linear<T>> {
   Linear(const LinearOptions& options, Random random) : Linear(start_weight(options, random)) {
     if (options.bias) bias.emplace(uniform<Vector<T>>(options.out_features, 1, options.in_features, random));
   }
-  explicit Linear(Matrix<T> given_weight, std::optional<Vector<T>> given_bias = std::nullopt)
+  explicit Linear(Matrix<Storage> given_weight, std::optional<Vector<T>> given_bias = std::nullopt)
       : weight(std::move(given_weight)) {
     if (given_bias) bias.emplace(std::move(*given_bias));
     check_parameters();
   }
+  /// The same map stored otherwise: rounded to the nearest, ties to even, or widened, which is exact.
+  template <class Other>
+  requires(!std::same_as<Other, Storage>) explicit Linear(const Linear<T, Other>& other)
+      : weight(stored_as<Storage>(other.weight.value)), bias(other.bias) {}
 
   Index input_features() const { return weight.value.cols(); }
   Index output_features() const { return weight.value.rows(); }
@@ -111,7 +124,7 @@ class Linear : public Block<Linear<T>> {
     check_parameters();
     require_rows(x, input_features(), y, output_features(), "Linear");
     const ProfileScope profile(context, "Linear");
-    linear<T>(x, weight.value, bias ? bias->values() : std::span<const T>(), y, context);
+    linear<T, Storage>(x, weight.value, bias ? bias->values() : std::span<const T>(), y, context);
     if (!cache) return;
     cache->rows = x.rows();
     cache->x.resize(weight.trainable ? x.rows() : 0, input_features()) = x.topRows(weight.trainable ? x.rows() : 0);
@@ -124,14 +137,16 @@ class Linear : public Block<Linear<T>> {
     require<ValueError>(!weight.trainable || cache.x.size() == cache.rows * input_features(), "Linear",
                         "expected the input of forward in the cache, but the weight was frozen then");
     const ProfileScope profile(context, "Linear backward");
-    if (weight.trainable) {
-      linear_backward_weight<T>(dy, cache.x.rows(input_features()), weight.accumulated_gradient(), context);
+    if constexpr (decltype(weight)::learnable) {
+      if (weight.trainable) {
+        linear_backward_weight<T>(dy, cache.x.rows(input_features()), weight.accumulated_gradient(), context);
+      }
     }
     if (bias && bias->trainable) {
       bias->accumulated_gradient();
       linear_backward_bias<T>(dy, bias->gradients(), context);
     }
-    linear_backward_input<T>(dy, weight.value, dx, context);
+    linear_backward_input<T, Storage>(dy, weight.value, dx, context);
   }
 
   static void members(auto& self, auto&& visit) {
@@ -139,7 +154,7 @@ class Linear : public Block<Linear<T>> {
     visit("bias", self.bias);
   }
 
-  Parameter<T, 2> weight;            ///< [out, in]
+  Parameter<Storage, 2> weight;      ///< [out, in]
   std::optional<Parameter<T>> bias;  ///< [out]
 
  private:
@@ -147,15 +162,15 @@ class Linear : public Block<Linear<T>> {
   static Values uniform(Index rows, Index columns, Index in_features, Random& random) {
     const double bound = 1 / std::sqrt(static_cast<double>(in_features));
     Values values(rows, columns);
-    for (T& value : std::span(values.data(), static_cast<std::size_t>(values.size()))) {
-      value = static_cast<T>(random.uniform(-bound, bound));
+    for (auto& value : std::span(values.data(), static_cast<std::size_t>(values.size()))) {
+      value = rounded<typename Values::Scalar>(static_cast<T>(random.uniform(-bound, bound)));
     }
     return values;
   }
-  static Matrix<T> start_weight(const LinearOptions& options, Random& random) {
+  static Matrix<Storage> start_weight(const LinearOptions& options, Random& random) {
     require_positive(options.in_features, "Linear", "in_features");
     require_positive(options.out_features, "Linear", "out_features");
-    return uniform<Matrix<T>>(options.out_features, options.in_features, options.in_features, random);
+    return uniform<Matrix<Storage>>(options.out_features, options.in_features, options.in_features, random);
   }
   void check_parameters() const {
     require<OptionError>(weight.value.size() > 0, "Linear",

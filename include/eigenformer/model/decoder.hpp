@@ -13,28 +13,33 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// A layer as in Llama (Touvron et al. 2023, section 2.2), with grouped queries as in Llama 2 and 3.
-template <class T, class Pairing = Interleaved>
-using LlamaLayer = PreNorm<RmsNorm<T>, GroupedQueryAttention<T, Linear<T>, Rotary<Pairing>>, GatedFeedForward<T, Silu>>;
+/// A layer as in Llama (Touvron et al. 2023, section 2.2), with grouped queries as in Llama 2 and 3. Storage is what its
+/// projections are stored as: T, Bfloat16 or Float16.
+template <class T, class Pairing = Interleaved, class Storage = T>
+using LlamaLayer = PreNorm<RmsNorm<T>, GroupedQueryAttention<T, Linear<T, Storage>, Rotary<Pairing>>,
+                           GatedFeedForward<T, Silu, Linear<T, Storage>>>;
 
 /// A language model that predicts each token from those before it: embedding, layers under a causal mask, a norm, and
-/// the output projection, which is the embedding itself (TiedOutput<T>) or one of its own (Linear<T>).
+/// the output projection, which is the embedding itself (TiedOutput<T>) or one of its own (Linear<T>). The embedding is
+/// stored as the output is, unless Storage says otherwise.
 ///   forward:   tokens [B, S] or [S] -> logits [B, S, vocabulary], or as rows [B S, vocabulary]
 ///   backward:  adds to the gradients; tokens have none
 /// Step by step: `key_values(batch, capacity)` gives the caches; `forward` with them takes the tokens that follow those
 /// already there, and `next_logits` does too but only makes the logits of the last one, [B, vocabulary].
 ///   throws OptionError, ShapeError, and ValueError for a token out of range or a cache without room
-template <class T, class Layer = LlamaLayer<T>, class Output = TiedOutput<T>>
-class Decoder : public Block<Decoder<T, Layer, Output>> {
+template <class T, class Layer = LlamaLayer<T>, class Output = TiedOutput<T>, class Storage = typename Output::Storage>
+class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
  public:
   using Scalar = T;
   using Options = DecoderOptions;
   using Norm = decltype(Layer::attention_norm);
   using KeyValues = std::vector<KeyValueCache<T>>;  ///< one for each layer
-  static constexpr bool tied = std::is_same_v<Output, TiedOutput<T>>;
+  static constexpr bool tied = std::is_same_v<Output, TiedOutput<T, Storage>>;
+  static_assert(tied || Projection<Output, T>,
+                "Decoder: the output is TiedOutput<T, Storage>, stored as the embedding, or a projection");
 
   struct Cache {
-    typename Embedding<T>::Cache embedding;
+    typename Embedding<T, Storage>::Cache embedding;
     typename Stack<Layer>::Cache layers;
     typename Norm::Cache norm;
     typename Output::Cache output;
@@ -46,7 +51,7 @@ class Decoder : public Block<Decoder<T, Layer, Output>> {
         layers({options.layers, layer_options(options)}, random.split()),
         norm(layer_options(options).norm),
         output(make_output(options, random.split())) {}
-  Decoder(Embedding<T> given_embedding, Stack<Layer> given_layers, Norm given_norm, Output given_output = {})
+  Decoder(Embedding<T, Storage> given_embedding, Stack<Layer> given_layers, Norm given_norm, Output given_output = {})
       : embedding(std::move(given_embedding)),
         layers(std::move(given_layers)),
         norm(std::move(given_norm)),
@@ -146,7 +151,7 @@ class Decoder : public Block<Decoder<T, Layer, Output>> {
     if constexpr (!tied) visit("output", self.output);
   }
 
-  Embedding<T> embedding;
+  Embedding<T, Storage> embedding;
   Stack<Layer> layers;
   Norm norm;
   Output output;
@@ -197,8 +202,10 @@ class Decoder : public Block<Decoder<T, Layer, Output>> {
 };
 
 /// The model of Llama. Its published checkpoints have an output projection of their own: `LlamaDecoder<float,
-/// Linear<float>>`.
-template <class T, class Output = TiedOutput<T>, class Pairing = Interleaved>
-using LlamaDecoder = Decoder<T, LlamaLayer<T, Pairing>, Output>;
+/// Linear<float>>`. All weights but those of the norms are stored as the output's: `LlamaDecoder<float, Linear<float,
+/// Bfloat16>>` and `LlamaDecoder<float, TiedOutput<float, Bfloat16>>` take half the memory, and read a checkpoint in
+/// bfloat16 bit for bit.
+template <class T, class Output = TiedOutput<T>, class Pairing = Interleaved, class Storage = typename Output::Storage>
+using LlamaDecoder = Decoder<T, LlamaLayer<T, Pairing, Storage>, Output, Storage>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,8 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/core/context.hpp>
-#include <eigenformer/core/parameter.hpp>
+#include <eigenformer/core/block.hpp>
 
 #include <array>
 #include <bit>
@@ -64,14 +63,14 @@ double gradient_norm(const Model& model, Context& context) {
   double largest = 0;
   const auto add_squares = [&](double scale) {
     squares = 0;
-    model.visit_parameters([&](const Name&, const auto& parameter) {
+    visit_learnable(model, [&](const Name&, const auto& parameter) {
       if (parameter.trainable) squares += detail::sum_of_squares(parameter.gradients(), scale, context);
     });
   };
   add_squares(1);
   if (detail::finite_norm(squares) && squares > 1e-280) return std::sqrt(squares);
   // Squares of doubles may overflow or vanish where the norm itself does neither: again, divided by the largest.
-  model.visit_parameters([&](const Name&, const auto& parameter) {
+  visit_learnable(model, [&](const Name&, const auto& parameter) {
     if (!parameter.trainable) return;
     for (const auto g : parameter.gradients()) largest = (std::max)(largest, std::fabs(static_cast<double>(g)));
   });
@@ -94,7 +93,7 @@ double clip_gradient_norm(Model& model, double max_norm, Context& context) {
   const double norm = gradient_norm(model, context);
   if (!detail::finite_norm(norm) || norm <= max_norm) return norm;
   const auto scale_by = [&model](double factor) {
-    model.visit_parameters([factor](const Name&, auto& parameter) {
+    visit_learnable(model, [factor](const Name&, auto& parameter) {
       if (!parameter.trainable) return;
       using T = typename std::remove_cvref_t<decltype(parameter)>::Scalar;
       for (T& g : parameter.gradients()) g = static_cast<T>(static_cast<double>(g) * factor);

@@ -84,7 +84,7 @@ GradientCheck check_parameter_gradients(Model& model, const Loss& loss, const Gr
   require<OptionError>(options.step > 0, "check_parameter_gradients", "expected step above 0, got ", options.step);
   GradientCheck result;
   Random random(options.seed);
-  model.visit_parameters([&](const Name& name, auto& parameter) {
+  visit_learnable(model, [&](const Name& name, auto& parameter) {
     if (!parameter.trainable || parameter.gradient.size() == 0) return;
     using T = typename std::remove_cvref_t<decltype(parameter)>::Scalar;
     detail::check_values<T>(parameter.values(), parameter.gradients(), name, loss, options, random, result);
@@ -116,7 +116,7 @@ GradientCheck check_gradients(B block, X x, const GradientCheckOptions& options,
   };
   typename B::Cache cache;
   X dx = x;
-  block.visit_parameters([](const Name&, auto& parameter) { parameter.gradient = {}; });
+  visit_learnable(block, [](const Name&, auto& parameter) { parameter.gradient = {}; });
   block.forward(x, y, arguments..., context, &cache);
   block.backward(weights, cache, dx, context);
   GradientCheck result = check_parameter_gradients(block, loss, options);

@@ -9,8 +9,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Which parameters decay towards zero: all, or those of rank two and more, which leaves gains and biases alone.
 enum class WeightDecay { all, matrices };
 
-/// What an optimiser remembers between steps: for every parameter of a model, in the order in which the model visits
-/// them, `Buffers` arrays of the parameter's size and the number of steps it has seen. Memory is taken at the first
+/// What an optimiser remembers between steps: for every learnable parameter of a model, in the order in which the model
+/// visits them, `Buffers` arrays of the parameter's size and the number of steps it has seen. Memory is taken at the first
 /// step that trains a parameter; frozen ones cost none. One state serves one model.
 template <class T, int Buffers>
 class OptimizerState {
@@ -27,7 +27,7 @@ class OptimizerState {
   void require_same_model(const Model& model, std::string_view optimizer) const {
     if (slots_.empty()) return;
     std::size_t position = 0;
-    model.visit_parameters([&](const Name& name, const auto& parameter) {
+    visit_learnable(model, [&](const Name& name, const auto& parameter) {
       require(position < slots_.size(), optimizer, "expected the ", slots_.size(),
               " parameters of the model of the first step, got one more: ", name);
       require(parameter.size() == slots_[position].size, optimizer, "expected ", slots_[position].size,
@@ -45,7 +45,7 @@ class OptimizerState {
     require_same_model(model, optimizer);
     const bool first = slots_.empty();
     std::size_t position = 0;
-    model.visit_parameters([&]<class P>(const Name& name, P& parameter) {
+    visit_learnable(model, [&]<class P>(const Name& name, P& parameter) {
       static_assert(std::is_same_v<typename P::Scalar, T>, "the optimiser and the model have different scalars");
       if (first) slots_.emplace_back().size = parameter.size();
       Slot& slot = slots_[position++];

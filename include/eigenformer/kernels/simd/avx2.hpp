@@ -5,14 +5,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__x86_64__)
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 
 namespace eigenformer::inline EIGENFORMER_ABI::simd::avx2 {
@@ -35,6 +36,33 @@ struct Mask<double> {
   __m256d value;
 };
 
+/// Eight halves, or four in the lower half of the register, as float.
+template <HalfPrecision S>
+EIGENFORMER_INLINE __m256 widen_eight(__m128i halves) {
+  if constexpr (std::is_same_v<S, Bfloat16>) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  } else {
+    return _mm256_cvtph_ps(halves);
+  }
+}
+template <HalfPrecision S>
+EIGENFORMER_INLINE __m128 widen_four(__m128i halves) {
+  if constexpr (std::is_same_v<S, Bfloat16>) {
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(halves), 16));
+  } else {
+    return _mm_cvtph_ps(halves);
+  }
+}
+/// The halves whose bit of `present` is set, the others zero and not looked at: there is no such instruction.
+template <HalfPrecision S>
+EIGENFORMER_INLINE __m128i load_present(const S* p, int present) {
+  std::uint16_t halves[8] = {};
+  for (int i = 0; i < 8; ++i) {
+    if ((present >> i & 1) != 0) __builtin_memcpy(halves + i, p + i, 2);
+  }
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(halves));
+}
+
 template <>
 struct Vec<float> {
   static constexpr int lanes = 8;
@@ -45,6 +73,14 @@ struct Vec<float> {
   EIGENFORMER_INLINE static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
   EIGENFORMER_INLINE static Vec load(const float* p, Mask<float> mask) {
     return {_mm256_maskload_ps(p, _mm256_castps_si256(mask.value))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    return {widen_eight<S>(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<float> mask) {
+    return {widen_eight<S>(load_present(p, _mm256_movemask_ps(mask.value)))};
   }
   EIGENFORMER_INLINE void store(float* p) const { _mm256_storeu_ps(p, value); }
   EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const {
@@ -62,6 +98,14 @@ struct Vec<double> {
   EIGENFORMER_INLINE static Vec load(const double* p) { return {_mm256_loadu_pd(p)}; }
   EIGENFORMER_INLINE static Vec load(const double* p, Mask<double> mask) {
     return {_mm256_maskload_pd(p, _mm256_castpd_si256(mask.value))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    return {_mm256_cvtps_pd(widen_four<S>(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<double> mask) {
+    return {_mm256_cvtps_pd(widen_four<S>(load_present(p, _mm256_movemask_pd(mask.value))))};
   }
   EIGENFORMER_INLINE void store(double* p) const { _mm256_storeu_pd(p, value); }
   EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const {

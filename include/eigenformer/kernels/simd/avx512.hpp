@@ -5,15 +5,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__x86_64__)
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
                              apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,prefer-vector-width=512")
 #endif
 
 namespace eigenformer::inline EIGENFORMER_ABI::simd::avx512 {
@@ -36,6 +37,27 @@ struct Mask<double> {
   __mmask8 value;
 };
 
+// Here and below the zero-masking forms with every lane on: g++ 12 calls the unmasked ones uses of an uninitialised
+// value.
+
+/// Sixteen or eight halves as float.
+template <HalfPrecision S>
+EIGENFORMER_INLINE __m512 widen(__m256i halves) {
+  if constexpr (std::is_same_v<S, Bfloat16>) {
+    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, _mm512_maskz_cvtepu16_epi32(0xFFFF, halves), 16));
+  } else {
+    return _mm512_maskz_cvtph_ps(0xFFFF, halves);
+  }
+}
+template <HalfPrecision S>
+EIGENFORMER_INLINE __m256 widen(__m128i halves) {
+  if constexpr (std::is_same_v<S, Bfloat16>) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  } else {
+    return _mm256_cvtph_ps(halves);
+  }
+}
+
 template <>
 struct Vec<float> {
   static constexpr int lanes = 16;
@@ -46,6 +68,14 @@ struct Vec<float> {
   EIGENFORMER_INLINE static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
   EIGENFORMER_INLINE static Vec load(const float* p, Mask<float> mask) {
     return {_mm512_maskz_loadu_ps(mask.value, p)};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    return {widen<S>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<float> mask) {
+    return {widen<S>(_mm256_maskz_loadu_epi16(mask.value, p))};
   }
   EIGENFORMER_INLINE void store(float* p) const { _mm512_storeu_ps(p, value); }
   EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const { _mm512_mask_storeu_ps(p, mask.value, value); }
@@ -61,6 +91,14 @@ struct Vec<double> {
   EIGENFORMER_INLINE static Vec load(const double* p) { return {_mm512_loadu_pd(p)}; }
   EIGENFORMER_INLINE static Vec load(const double* p, Mask<double> mask) {
     return {_mm512_maskz_loadu_pd(mask.value, p)};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    return {_mm512_maskz_cvtps_pd(0xFF, widen<S>(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<double> mask) {
+    return {_mm512_maskz_cvtps_pd(0xFF, widen<S>(_mm_maskz_loadu_epi16(mask.value, p)))};
   }
   EIGENFORMER_INLINE void store(double* p) const { _mm512_storeu_pd(p, value); }
   EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const { _mm512_mask_storeu_pd(p, mask.value, value); }
@@ -164,8 +202,6 @@ EIGENFORMER_INLINE Vec<double> select(Mask<double> mask, Vec<double> yes, Vec<do
   return {_mm512_mask_blend_pd(mask.value, no.value, yes.value)};
 }
 
-// Here and below the zero-masking forms with every lane on: g++ 12 calls the unmasked ones uses of an uninitialised
-// value.
 EIGENFORMER_INLINE Vec<float> minimum(Vec<float> a, Vec<float> b) {
   return {_mm512_maskz_min_ps(0xFFFF, a.value, b.value)};
 }

@@ -3,8 +3,10 @@
 
 #include <eigenformer/kernels/simd/target.hpp>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__aarch64__)
 
@@ -28,6 +30,16 @@ struct Mask<double> {
   uint64x2_t value;
 };
 
+/// Four halves as float; conversion is part of every AArch64, arithmetic on halves is not.
+template <HalfPrecision S>
+EIGENFORMER_INLINE float32x4_t widen(uint16x4_t halves) {
+  if constexpr (std::is_same_v<S, Bfloat16>) {
+    return vreinterpretq_f32_u32(vshll_n_u16(halves, 16));
+  } else {
+    return vcvt_f32_f16(vreinterpret_f16_u16(halves));
+  }
+}
+
 template <>
 struct Vec<float> {
   static constexpr int lanes = 4;
@@ -42,6 +54,20 @@ struct Vec<float> {
       if (mask.value[i] != 0) result.value[i] = p[i];
     }
     return result;
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    uint16x4_t halves = vdup_n_u16(0);
+    __builtin_memcpy(&halves, p, 8);
+    return {widen<S>(halves)};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<float> mask) {
+    uint16x4_t halves = vdup_n_u16(0);
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) halves[i] = std::bit_cast<std::uint16_t>(p[i]);
+    }
+    return {widen<S>(halves)};
   }
   EIGENFORMER_INLINE void store(float* p) const { vst1q_f32(p, value); }
   EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const {
@@ -65,6 +91,20 @@ struct Vec<double> {
       if (mask.value[i] != 0) result.value[i] = p[i];
     }
     return result;
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    uint16x4_t halves = vdup_n_u16(0);
+    __builtin_memcpy(&halves, p, 4);
+    return {vcvt_f64_f32(vget_low_f32(widen<S>(halves)))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<double> mask) {
+    uint16x4_t halves = vdup_n_u16(0);
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) halves[i] = std::bit_cast<std::uint16_t>(p[i]);
+    }
+    return {vcvt_f64_f32(vget_low_f32(widen<S>(halves)))};
   }
   EIGENFORMER_INLINE void store(double* p) const { vst1q_f64(p, value); }
   EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const {

@@ -3,6 +3,7 @@
 
 #include <eigenformer/kernels/simd/target.hpp>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -16,6 +17,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   fma(a, b, c) = a b + c, rounded once where the machine can (here twice); fnma(a, b, c) = c - a b;
 //   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
 //   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
+//   load widens what memory holds as Bfloat16 or Float16, exactly, whatever flushes denormal numbers;
 //   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left.
 
 /// Vector registers that a kernel may count on. SSE2 has 16, but a multiplication apart from its addition occupies
@@ -28,6 +30,35 @@ struct Mask {
   typedef Bits Native __attribute__((vector_size(16)));
   Native value;
 };
+
+typedef std::uint16_t Halves __attribute__((vector_size(8)));
+typedef float Floats __attribute__((vector_size(16)));
+
+/// Four halves as float; eigenformer::widened says why so.
+template <HalfPrecision S>
+EIGENFORMER_INLINE Floats widen(Halves halves) {
+  typedef std::int32_t Words __attribute__((vector_size(16)));
+  const Words words = __builtin_convertvector(halves, Words);
+  if constexpr (std::is_same_v<S, Bfloat16>) {
+    return (Floats)(words << 16);
+  } else {
+    const Words magnitude = words & 0x7fff;
+    const Words special = (magnitude > 0x7bff) & (112 << 23);  // infinite or NaN
+    const Words normal = (magnitude << 13) + (112 << 23) + special;
+    const Words denormal = (Words)(__builtin_convertvector(magnitude, Floats) * 0x1p-24F);
+    const Words is_normal = magnitude > 0x03ff;
+    return (Floats)((is_normal & normal) | (~is_normal & denormal) | (words & 0x8000) << 16);
+  }
+}
+/// The first numbers of four, as many as fit.
+template <class Native>
+EIGENFORMER_INLINE Native first(Floats four) {
+  if constexpr (std::is_same_v<Native, Floats>) {
+    return four;
+  } else {
+    return Native{four[0], four[1]};
+  }
+}
 
 template <class T>
 struct Vec {
@@ -48,6 +79,20 @@ struct Vec {
       if (mask.value[i] != 0) result.value[i] = p[i];
     }
     return result;
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p) {
+    Halves halves = {};
+    __builtin_memcpy(&halves, p, lanes * sizeof(S));
+    return {first<Native>(widen<S>(halves))};
+  }
+  template <HalfPrecision S>
+  EIGENFORMER_INLINE static Vec load(const S* p, Mask<T> mask) {
+    Halves halves = {};
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) halves[i] = std::bit_cast<std::uint16_t>(p[i]);
+    }
+    return {first<Native>(widen<S>(halves))};
   }
   EIGENFORMER_INLINE void store(T* p) const { __builtin_memcpy(p, &value, sizeof(Native)); }
   EIGENFORMER_INLINE void store(T* p, Mask<T> mask) const {

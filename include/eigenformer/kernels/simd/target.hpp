@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/abi.hpp>
+#include <eigenformer/core/half.hpp>
 #include <eigenformer/core/instruction_set.hpp>
 
 #if defined(__x86_64__)
