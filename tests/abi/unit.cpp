@@ -2,6 +2,7 @@
 // One unit of a program whose units are built with different flags. UNIT names it; exactly one is built as `wide`.
 
 #include <eigenformer/linear/linear.hpp>
+#include <eigenformer/norm/layer_norm.hpp>
 
 #include <cmath>
 #include <cstdio>
@@ -15,12 +16,15 @@ namespace ef = eigenformer;
 // The name of a type of the library as this unit sees it.
 const char* JOIN_VALUES(type_name, UNIT)() { return typeid(ef::Error).name(); }
 
-// Goes through Eigen, the kernels and the allocator with this unit's flags.
+// Goes through Eigen, its thread pool, the kernels and the allocators with this unit's flags.
 float JOIN_VALUES(largest_output, UNIT)() {
   const ef::Linear<float> linear({.in_features = 37, .out_features = 23}, ef::Random(42));
   ef::Tensor<float, 2> x(5, 37);
   for (ef::Index i = 0; i < x.size(); ++i) x.data()[i] = std::sin(static_cast<float>(i));
-  const ef::Tensor<float, 2> y = linear(x);
+  ef::Context context({.threads = 2});
+  ef::Tensor<float, 2> y = linear(x, context);
+  y = ef::LayerNorm<float>({.dim = 23})(y, context);
+  y = y + y.constant(1);
   float largest = 0;
   for (ef::Index i = 0; i < y.size(); ++i) largest = (std::fmax)(largest, std::fabs(y.data()[i]));
   return largest;

@@ -84,6 +84,23 @@ TEST(Block, call_gives_an_owned_tensor_of_the_kind_of_its_argument) {
   EXPECT_EQ(from_vector.size(), 3);
 }
 
+TEST(Block, call_takes_eigen_s_own_row_major_types) {
+  const Twice twice(3);
+  Eigen::Tensor<float, 3, Eigen::RowMajor> x(2, 5, 4);
+  x.setConstant(1.5F);
+  const ef::Tensor<float, 3> y = twice(x);
+  EXPECT_EQ(y(1, 4, 0), 3.0F);
+  const Eigen::TensorMap<Eigen::Tensor<float, 2, Eigen::RowMajor>> map(x.data(), 10, 4);
+  EXPECT_EQ(twice(map)(9, 0), 3.0F);
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  EXPECT_EQ(twice(Matrix(Matrix::Ones(7, 4)))(6, 0), 2.0F);
+
+  ef::Context context;
+  Eigen::Tensor<float, 3, Eigen::RowMajor> written(2, 5, 3);
+  twice.forward(x, written, context);
+  EXPECT_EQ(written(0, 0, 0), 3.0F);
+}
+
 TEST(Block, call_uses_the_context_it_is_given) {
   const Twice twice(4);
   ef::Context context({.threads = 2});

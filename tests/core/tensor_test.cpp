@@ -41,6 +41,28 @@ TEST(Tensor, views_see_the_memory_of_a_tensor_a_map_and_a_vector) {
   EXPECT_EQ(memory[5], 7.0F);
 }
 
+/// Users write Eigen's own types; ours differ from them in not being aligned.
+TEST(Tensor, views_see_eigen_s_own_row_major_tensors_in_place) {
+  using Theirs = Eigen::Tensor<float, 2, Eigen::RowMajor>;
+  static_assert(!std::is_same_v<Theirs, ef::Tensor<float, 2>>);
+  Theirs x(2, 3);
+  x.setConstant(2);
+  Eigen::TensorMap<Theirs> map(x.data(), 2, 3);
+  const Eigen::TensorMap<const Theirs> constant(x.data(), 2, 3);
+  EXPECT_EQ((ef::TensorView<float, 2>(x).data()), x.data());
+  EXPECT_EQ((ef::TensorView<float, 2>(map).data()), x.data());
+  EXPECT_EQ((ef::ConstTensorView<float, 2>(x).data()), x.data());
+  EXPECT_EQ((ef::ConstTensorView<float, 2>(map).data()), x.data());
+  EXPECT_EQ((ef::ConstTensorView<float, 2>(constant).data()), x.data());
+  using ColumnMajor = Eigen::Tensor<float, 2>;
+  static_assert(!std::is_convertible_v<ColumnMajor&, ef::ConstTensorView<float, 2>>);
+  static_assert(!std::is_convertible_v<ColumnMajor&, ef::TensorView<float, 2>>);
+
+  const ef::Tensor<float, 2> ours = x + x;  // each is made from an expression of the other
+  const Theirs theirs = ours + x;
+  EXPECT_EQ(theirs(1, 2), 6.0F);
+}
+
 TEST(Tensor, assigning_views_copies_elements) {
   ef::Tensor<float, 2> x(2, 2);
   ef::Tensor<float, 2> y(2, 2);

@@ -22,6 +22,8 @@ TEST(Tokens, see_tensors_maps_spans_and_lists_in_place) {
   EXPECT_EQ(view[5], 6);
   EXPECT_EQ(view.values().size(), 6U);
   const Eigen::TensorMap<const ef::Tensor<Token, 1>> map(tokens.data(), 6);
+  const Eigen::TensorMap<Eigen::Tensor<Token, 2, Eigen::RowMajor>> theirs(tokens.data(), 2, 3);
+  EXPECT_EQ(ef::TokensView(theirs).shape(), ef::Shape({2, 3}));
   EXPECT_EQ(ef::TokensView(map).shape(), ef::Shape({6}));
   const std::vector<Token> list = {7, 8};
   EXPECT_EQ(ef::TokensView(list)[1], 8);

@@ -19,16 +19,16 @@ Tensor<T, Rank> like(const ConstTensorView<T, Rank>& x, Index features) {
   dimensions[Rank - 1] = features;
   return Tensor<T, Rank>(dimensions);
 }
-template <class T, int Rank>
-auto owned_like(const Tensor<T, Rank>& x, Index features) {
+template <class T, int Rank, int Options>
+auto owned_like(const Eigen::Tensor<T, Rank, Options>& x, Index features) {
   return like<T, Rank>(x, features);
 }
-template <class T, int Rank>
-auto owned_like(const Eigen::TensorMap<Tensor<T, Rank>>& x, Index features) {
+template <class T, int Rank, int Options>
+auto owned_like(const Eigen::TensorMap<Eigen::Tensor<T, Rank, Options>>& x, Index features) {
   return like<T, Rank>(x, features);
 }
-template <class T, int Rank>
-auto owned_like(const Eigen::TensorMap<const Tensor<T, Rank>>& x, Index features) {
+template <class T, int Rank, int Options>
+auto owned_like(const Eigen::TensorMap<const Eigen::Tensor<T, Rank, Options>>& x, Index features) {
   return like<T, Rank>(x, features);
 }
 template <class M>

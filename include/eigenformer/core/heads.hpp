@@ -62,7 +62,8 @@ class ConstHeadsView : public detail::HeadsBase<const T> {
   ConstHeadsView(const detail::HeadsBase<T>& x)
       : Base(x.data(), x.batch(), x.length(), x.heads(), x.head_dim(), x.batch_stride(), x.length_stride(),
              x.head_stride()) {}
-  ConstHeadsView(const Tensor<T, 4>& x) : ConstHeadsView(ConstTensorView<T, 4>(x)) {}
+  template <int Options>
+  ConstHeadsView(const Eigen::Tensor<T, 4, Options>& x) : ConstHeadsView(ConstTensorView<T, 4>(x)) {}
   ConstHeadsView(const ConstTensorView<T, 4>& x)
       : Base(x.data(), x.dimension(0), x.dimension(1), x.dimension(2), x.dimension(3)) {}
 
@@ -85,7 +86,8 @@ class HeadsView : public detail::HeadsBase<T> {
  public:
   using Base = detail::HeadsBase<T>;
   using Base::Base;
-  HeadsView(Tensor<T, 4>& y) : HeadsView(TensorView<T, 4>(y)) {}
+  template <int Options>
+  HeadsView(Eigen::Tensor<T, 4, Options>& y) : HeadsView(TensorView<T, 4>(y)) {}
   HeadsView(const TensorView<T, 4>& y)
       : Base(const_cast<T*>(y.data()), y.dimension(0), y.dimension(1), y.dimension(2), y.dimension(3)) {}
 

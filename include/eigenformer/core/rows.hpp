@@ -64,12 +64,16 @@ class ConstRowsView : public detail::RowsMap<const T> {
   ConstRowsView(const T* data, Index rows, Index features, Index stride) : Base(data, rows, features, stride) {}
   ConstRowsView(const T* data, const Shape& shape) : Base(data, shape) {}
   ConstRowsView(const detail::RowsMap<T>& y) : Base(y.data(), y.rows(), y.features(), y.stride(), y.shape()) {}
-  template <int Rank>
-  ConstRowsView(const Tensor<T, Rank>& x) : Base(x.data(), shape_of(x.dimensions())) {}
-  template <int Rank>
-  ConstRowsView(const Eigen::TensorMap<Tensor<T, Rank>>& x) : Base(x.data(), shape_of(x.dimensions())) {}
-  template <int Rank>
-  ConstRowsView(const Eigen::TensorMap<const Tensor<T, Rank>>& x) : Base(x.data(), shape_of(x.dimensions())) {}
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> ConstRowsView(const Eigen::Tensor<T, Rank, Options>& x)
+      : Base(x.data(), shape_of(x.dimensions())) {}
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> ConstRowsView(const Eigen::TensorMap<Eigen::Tensor<T, Rank, Options>>& x)
+      : Base(x.data(), shape_of(x.dimensions())) {}
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> ConstRowsView(
+      const Eigen::TensorMap<const Eigen::Tensor<T, Rank, Options>>& x)
+      : Base(x.data(), shape_of(x.dimensions())) {}
   template <detail::RowMajorMatrix M>
   requires std::is_same_v<typename M::Scalar, T> ConstRowsView(const M& x)
       : Base(x.derived().data(), x.rows(), x.cols(), x.outerStride()) {}
@@ -87,10 +91,11 @@ class RowsView : public detail::RowsMap<T> {
 
   RowsView(T* data, Index rows, Index features, Index stride) : Base(data, rows, features, stride) {}
   RowsView(T* data, const Shape& shape) : Base(data, shape) {}
-  template <int Rank>
-  RowsView(Tensor<T, Rank>& y) : Base(y.data(), shape_of(y.dimensions())) {}
-  template <int Rank>
-  RowsView(const Eigen::TensorMap<Tensor<T, Rank>>& y)
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> RowsView(Eigen::Tensor<T, Rank, Options>& y)
+      : Base(y.data(), shape_of(y.dimensions())) {}
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> RowsView(const Eigen::TensorMap<Eigen::Tensor<T, Rank, Options>>& y)
       : Base(const_cast<T*>(y.data()), shape_of(y.dimensions())) {}  // a map's constness is not its elements'
   template <detail::RowMajorMatrix M>
   requires std::is_same_v<typename M::Scalar, T> RowsView(M& y)

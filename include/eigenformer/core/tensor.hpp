@@ -8,16 +8,27 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
+namespace detail {
+/// Eigen's aligned memory is allocated, read and freed by functions that depend on -mavx and the like but have the same
+/// name in every translation unit, so that units with different flags free what they did not allocate. Memory from
+/// plain malloc is the same for all; the kernels run as fast on it.
+inline constexpr int row_major = int(Eigen::RowMajor) | int(Eigen::DontAlign);
+
+/// Whose tensors the views see, whatever else their options say.
+template <int Options>
+concept RowMajorOptions = (Options & int(Eigen::RowMajor)) != 0;
+}  // namespace detail
+
 /// Row-major, the last dimension is features: `[batch, length, features]`.
 template <class T, int Rank>
-using Tensor = Eigen::Tensor<T, Rank, Eigen::RowMajor>;
+using Tensor = Eigen::Tensor<T, Rank, detail::row_major>;
 
 /// Row-major, as weights lie in checkpoints: `[out_features, in_features]`.
 template <class T>
-using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, detail::row_major>;
 
 template <class T>
-using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::DontAlign>;
 
 /// The matrix stored as S: rounded to the nearest, ties to even, or widened, which is exact.
 template <class S, class Other>
@@ -40,9 +51,18 @@ class ConstTensorView : public Eigen::TensorMap<const Tensor<T, Rank>> {
  public:
   using Map = Eigen::TensorMap<const Tensor<T, Rank>>;
   using Map::Map;
-  ConstTensorView(const Tensor<T, Rank>& tensor) : Map(tensor.data(), tensor.dimensions()) {}
   ConstTensorView(const Map& map) : Map(map) {}
-  ConstTensorView(const Eigen::TensorMap<Tensor<T, Rank>>& map) : Map(map.data(), map.dimensions()) {}
+  template <int Options>
+  requires detail::RowMajorOptions<Options> ConstTensorView(const Eigen::Tensor<T, Rank, Options>& tensor)
+      : Map(tensor.data(), tensor.dimensions()) {}
+  template <int Options>
+  requires detail::RowMajorOptions<Options> ConstTensorView(
+      const Eigen::TensorMap<const Eigen::Tensor<T, Rank, Options>>& map)
+      : Map(map.data(), map.dimensions()) {}
+  template <int Options>
+  requires detail::RowMajorOptions<Options> ConstTensorView(
+      const Eigen::TensorMap<Eigen::Tensor<T, Rank, Options>>& map)
+      : Map(map.data(), map.dimensions()) {}
 
   Shape shape() const { return shape_of(this->dimensions()); }
 };
@@ -58,8 +78,13 @@ class TensorView : public Eigen::TensorMap<Tensor<T, Rank>> {
     Map::operator=(static_cast<const typename ConstTensorView<T, Rank>::Map&>(other));  // Eigen knows its own maps only
     return *this;
   }
-  TensorView(Tensor<T, Rank>& tensor) : Map(tensor.data(), tensor.dimensions()) {}
   TensorView(const Map& map) : Map(map) {}
+  template <int Options>
+  requires detail::RowMajorOptions<Options> TensorView(Eigen::Tensor<T, Rank, Options>& tensor)
+      : Map(tensor.data(), tensor.dimensions()) {}
+  template <int Options>
+  requires detail::RowMajorOptions<Options> TensorView(const Eigen::TensorMap<Eigen::Tensor<T, Rank, Options>>& map)
+      : Map(const_cast<T*>(map.data()), map.dimensions()) {}  // a map's constness is not its elements'
 
   Shape shape() const { return shape_of(this->dimensions()); }
 };

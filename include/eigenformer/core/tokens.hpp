@@ -18,13 +18,16 @@ class TokensView {
   TokensView(const Token* data, const Shape& shape) : data_(data), shape_(shape) {}
   TokensView(std::span<const Token> tokens) : TokensView(tokens.data(), {static_cast<Index>(tokens.size())}) {}
   TokensView(const std::vector<Token>& tokens) : TokensView(std::span(tokens)) {}
-  template <int Rank>
-  TokensView(const Tensor<Token, Rank>& tokens) : TokensView(tokens.data(), shape_of(tokens.dimensions())) {}
-  template <int Rank>
-  TokensView(const Eigen::TensorMap<Tensor<Token, Rank>>& tokens)
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> TokensView(const Eigen::Tensor<Token, Rank, Options>& tokens)
       : TokensView(tokens.data(), shape_of(tokens.dimensions())) {}
-  template <int Rank>
-  TokensView(const Eigen::TensorMap<const Tensor<Token, Rank>>& tokens)
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> TokensView(
+      const Eigen::TensorMap<Eigen::Tensor<Token, Rank, Options>>& tokens)
+      : TokensView(tokens.data(), shape_of(tokens.dimensions())) {}
+  template <int Rank, int Options>
+  requires detail::RowMajorOptions<Options> TokensView(
+      const Eigen::TensorMap<const Eigen::Tensor<Token, Rank, Options>>& tokens)
       : TokensView(tokens.data(), shape_of(tokens.dimensions())) {}
 
   const Token* data() const { return data_; }

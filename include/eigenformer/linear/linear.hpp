@@ -66,7 +66,7 @@ template <class T>
 void linear_backward_bias(ConstRowsView<T> dy, std::span<T> dbias, Context& context) {
   constexpr Index block_columns = 256;
   constexpr Index run_rows = 64;
-  using Sums = Eigen::Array<T, 1, Eigen::Dynamic, Eigen::RowMajor, 1, block_columns>;  // on the stack
+  using Sums = Eigen::Array<T, 1, Eigen::Dynamic, detail::row_major, 1, block_columns>;  // on the stack
   const Index blocks = (dy.features() + block_columns - 1) / block_columns;
   context.parallel_for(blocks, static_cast<double>(dy.size()), [&](Index block) {
     const Index first = block * block_columns;
