@@ -5,3 +5,10 @@
 
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/model/decoder_options.hpp>
+#include <eigenformer/model/llama2c.hpp>
+#include <eigenformer/model/llama2c_file.hpp>
+#include <eigenformer/model/llama_checkpoint.hpp>
+#include <eigenformer/model/llama_config.hpp>
+#include <eigenformer/model/llama_config_parser.hpp>
+#include <eigenformer/model/llama_config_reader.hpp>
+#include <eigenformer/model/llama_parameters.hpp>

@@ -6,7 +6,6 @@
 #include "support/inputs.hpp"
 #include "support/tolerances.hpp"
 
-#include <eigenformer/io/safetensors.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/train/adamw.hpp>
 #include <eigenformer/train/clip.hpp>
@@ -15,7 +14,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <map>
 
 namespace {
@@ -202,59 +200,6 @@ TYPED_TEST(Decoder, a_layer_goes_on_from_its_cache_as_llamas_does) {
   y.resize(x.dimensions());
   layer.forward(x, y, ef::Causal{}, key_values, context);
   EXPECT_TRUE(close<T>(y, golden.values<double>("y")));
-}
-
-/// Our name for a parameter of HuggingFace's Llama checkpoints.
-std::string name_of_huggingface(std::string name) {
-  static const std::map<std::string, std::string> parts = {{"model.embed_tokens", "embedding"},
-                                                           {"self_attn.q_proj", "attention.query"},
-                                                           {"self_attn.k_proj", "attention.key"},
-                                                           {"self_attn.v_proj", "attention.value"},
-                                                           {"self_attn.o_proj", "attention.output"},
-                                                           {"mlp.gate_proj", "feed_forward.gate"},
-                                                           {"mlp.up_proj", "feed_forward.up"},
-                                                           {"mlp.down_proj", "feed_forward.down"},
-                                                           {"input_layernorm", "attention_norm"},
-                                                           {"post_attention_layernorm", "feed_forward_norm"},
-                                                           {"model.norm", "norm"}};
-  for (const auto& [theirs, ours] : parts) {
-    const std::size_t at = name.find(theirs);
-    if (at != std::string::npos && (at == 0 || name[at - 1] == '.')) name.replace(at, theirs.size(), ours);
-  }
-  return name.starts_with("model.") ? name.substr(6) : name;
-}
-
-TEST(DecoderOfStories, writes_what_the_published_model_writes) {
-  const std::filesystem::path folder = std::filesystem::path(EIGENFORMER_MODELS_DIR) / "stories260K";
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
-  ef::LlamaDecoder<float, ef::TiedOutput<float>, ef::HalfSplit> model(
-      {.vocabulary = 512, .dim = 64, .layers = 5, .heads = 8, .kv_heads = 4, .hidden = 172}, ef::Random(0));
-  const ef::SafetensorsFile weights(folder / "model.safetensors");
-  std::map<std::string, std::string> theirs;
-  for (const std::string& tensor : weights.names()) theirs[name_of_huggingface(tensor)] = tensor;
-  model.visit_parameters([&](const ef::Name& name, auto& parameter) {
-    weights.read<float>(theirs.at(name.str()), parameter.shape(), parameter.values());
-  });
-  int prompts = 0;
-  for (const char* file : {"prompt0.safetensors", "prompt1.safetensors", "prompt2.safetensors"}) {
-    const ef::SafetensorsFile expected(folder / file);
-    const auto prompt = expected.values<std::int32_t>("prompt_tokens");
-    const auto continuation = expected.values<std::int32_t>("greedy_tokens");
-    ef::Context context;
-    auto key_values = model.key_values(1, static_cast<Index>(prompt.size() + continuation.size()));
-    ef::Matrix<float> logits(1, 512);
-    model.next_logits(prompt, logits, key_values, context);
-    std::size_t same = 0;
-    for (const std::int32_t token : continuation) {
-      Index likeliest = 0;
-      logits.row(0).maxCoeff(&likeliest);
-      same += static_cast<std::int32_t>(likeliest) == token ? 1U : 0U;
-      model.next_logits(std::vector<std::int32_t>{token}, logits, key_values, context);
-    }
-    EXPECT_EQ(same, continuation.size()) << file;
-    ++prompts;
-  }
-  EXPECT_EQ(prompts, 3);
 }
 
 constexpr ef::DecoderOptions small = {

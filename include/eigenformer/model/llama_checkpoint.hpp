@@ -1,0 +1,114 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/io/checkpoint.hpp>
+#include <eigenformer/model/decoder.hpp>
+#include <eigenformer/model/llama_config_reader.hpp>
+#include <eigenformer/model/llama_parameters.hpp>
+
+#include <cstring>
+#include <utility>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// The element type that all weight matrices of a checkpoint share, which is what to store them as; F32 if they differ,
+/// which holds F16 and BF16 exactly.
+inline Dtype llama_weights_dtype(const TensorSource auto& file) {
+  std::optional<Dtype> common;
+  for (std::size_t i = 0; i < file.size(); ++i) {
+    const SafetensorsEntry entry = file[i];
+    if (entry.shape.rank() != 2) continue;
+    if (common && *common != entry.dtype) return Dtype::f32;
+    common = entry.dtype;
+  }
+  return common.value_or(Dtype::f32);
+}
+
+namespace detail {
+
+/// Tensors of published files that belong to no parameter: older transformers stored the rotary frequencies.
+inline constexpr std::array<std::string_view, 1> llama_unused = {"model.layers.*.self_attn.rotary_emb.inv_freq"};
+inline constexpr std::array<std::string_view, 2> tied_llama_unused = {llama_unused[0], "lm_head.weight"};
+
+inline LoadOptions llama_load_options(const LlamaConfig& config, const ReadOptions& read) {
+  LoadOptions options = {.read = read, .names = llama_names, .unused = llama_unused};
+  if (config.output == OutputWeights::tied) options.unused = tied_llama_unused;
+  return options;
+}
+
+template <class Model>
+void require_output(const LlamaConfig& config, std::string_view where) {
+  require<OptionError>(Model::tied == (config.output == OutputWeights::tied), where, "expected a model type ",
+                       Model::tied ? "without" : "with", " output weights, got a checkpoint ",
+                       Model::tied ? "with" : "without");
+}
+
+/// A model of the right sizes whose weights are still to be read. One layer's are drawn and copied, the others' not at
+/// all: drawing the weights of a large model would take longer than reading them.
+template <class Model>
+Model unread_llama(const DecoderOptions& options) {
+  using Layer = std::remove_cvref_t<decltype(std::declval<Model&>().layers.layers[0])>;
+  using Weights = decltype(std::declval<Model&>().embedding.weight.value);
+  const Layer layer(Model::layer_options(options), Random(0));
+  std::vector<Layer> layers(static_cast<std::size_t>(options.layers), layer);
+  decltype(Model::embedding) embedding(Weights(options.vocabulary, options.dim));
+  decltype(Model::norm) norm(Model::layer_options(options).norm);
+  if constexpr (Model::tied) {
+    return Model(std::move(embedding), decltype(Model::layers)(std::move(layers)), std::move(norm));
+  } else {
+    return Model(std::move(embedding), decltype(Model::layers)(std::move(layers)), std::move(norm),
+                 decltype(Model::output)(Weights(options.vocabulary, options.dim)));
+  }
+}
+
+/// A tied model's file may repeat the embedding as its output projection; if it holds anything else there, readers
+/// would disagree about what the model is.
+template <class Model>
+void check_repeated_embedding(const TensorSource auto& file, const Model& model, const ReadOptions& options) {
+  if (!file.contains("lm_head.weight")) return;
+  const auto& embedding = model.embedding.weight;
+  using Element = stored_element<decltype(model.embedding.weight)>;
+  std::vector<Element> repeated(static_cast<std::size_t>(embedding.size()));
+  file.template read<Element>("lm_head.weight", embedding.shape(), std::span<Element>(repeated), options);
+  if (std::memcmp(repeated.data(), embedding.value.data(), repeated.size() * sizeof(Element)) == 0) return;
+  FileFault fault{.rule = 42,
+                  .position = 0,
+                  .tensor = {"lm_head.weight"},
+                  .reason = {"expected the embedding, to which the configuration ties the output; got other values"}};
+  throw FileError(fault, file.source());
+}
+
+}  // namespace detail
+
+/// Reads a Llama model from a checkpoint with HuggingFace's names. What the description and the file disagree about is
+/// one FileError that lists everything, thrown before there is memory for the model. Weights are read straight into
+/// their place, widened where that is exact. A tied model's file may repeat the embedding as `lm_head.weight`.
+///   Model: a LlamaDecoder with HalfSplit pairs, and TiedOutput or not as config.output says; else OptionError
+template <class Model, TensorSource Source>
+Model load_llama(const Source& file, const LlamaConfig& config, const ReadOptions& read = {}) {
+  detail::require_output<Model>(config, "load_llama");
+  const LoadOptions options = detail::llama_load_options(config, read);
+  const ParameterNames naming = {.prefix = {}, .table = llama_names};
+  detail::CheckpointComparison comparison;
+  for_each_llama_parameter(config, [&](const std::string& name, const Shape& shape) {
+    comparison.template expect<float>(file, naming.in_file(name).value_or(name), shape);
+  });
+  comparison.finish(file, options);
+
+  Model model = detail::unread_llama<Model>(config.decoder);
+  const std::vector<std::string> names = detail::names_in_file(file, model, options);
+  auto name = names.begin();
+  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
+    file.template read<detail::stored_element<P>>(*name++, parameter.shape(), parameter.values(), read);
+  });
+  if constexpr (Model::tied) detail::check_repeated_embedding(file, model, read);
+  return model;
+}
+
+/// Writes a Llama model's weights under HuggingFace's names.
+template <class Model>
+void save_llama(const std::filesystem::path& path, const Model& model) {
+  save_safetensors(path, model, {{"format", "pt"}}, {.prefix = {}, .table = llama_names});
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
