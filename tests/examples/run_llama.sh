@@ -62,6 +62,11 @@ case $3 in
     refuse 1 "config: empty/config.json: cannot open: No such file or directory" empty
     printf '{"model_type": "mistral"}' >empty/config.json
     refuse 1 'model_type: expected "llama", got "mistral"' empty
+    cat >empty/config.json <<'EOF'
+{"model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+ "vocab_size": 300}
+EOF
+    refuse 1 "safetensors: empty: the folder holds neither model.safetensors nor model.safetensors.index.json" empty
     : >short.bin
     refuse 1 "llama2.c: short.bin: expected at least 28 bytes" short.bin
     head -c 100 /dev/zero >zeros.bin
@@ -108,6 +113,31 @@ EOF
     mv out greedy
     run 0 "$model" "Lily" --temperature 1 --top-p 0 --max-tokens 50
     cmp out greedy || fail "the smallest share is not the likeliest token"
+    ;;
+
+  storage)
+    # The same weights cut to the upper halves of their floats, in a file of its own and in one that an index lists.
+    command -v perl >/dev/null || { echo "skipped: there is no perl to write the file" && exit 77; }
+    cp "$model/config.json" "$model/tok512.bin" .
+    perl -0777 -ne '
+      my $length = unpack("Q<", substr($_, 0, 8));
+      my ($header, $data) = (substr($_, 8, $length), substr($_, 8 + $length));
+      $header =~ s/"F32"/"BF16"/g;
+      $header =~ s/\[(\d+),(\d+)\]\}/"[" . $1 \/ 2 . "," . $2 \/ 2 . "]}"/ge;
+      $data =~ s/..(..)/$1/sg;
+      print pack("Q<", length($header)) . $header . $data' <"$model/model.safetensors" >model.safetensors
+    run 0 . "Once upon a time" --max-tokens 20
+    said 'model        260032 parameters stored as BF16'
+    grep -q '^Once upon a time, there was a' out || fail "no sense in bfloat16"
+    mv model.safetensors part.safetensors
+    perl -0777 -ne '
+      my %files;
+      $files{$1} = 1 while /"(model\.[^"]*)":\{/g;
+      print "{\"weight_map\":{" . join(",", map { "\"$_\":\"part.safetensors\"" } sort keys %files) . "}}"
+      ' <part.safetensors >model.safetensors.index.json
+    mv out whole
+    run 0 . "Once upon a time" --max-tokens 20
+    cmp out whole || fail "another text from a checkpoint with an index"
     ;;
 
   endings)

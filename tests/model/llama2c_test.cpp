@@ -36,7 +36,7 @@ TEST(Llama2c, every_parameter_is_read) {
   EXPECT_EQ(std::count(seen.begin(), seen.end(), false), 22) << "the two tables of angles, which nothing reads";
   EXPECT_EQ(model.output.weight.value(0, 0), static_cast<float>(floats - 60));
   using Tied = ef::LlamaDecoder<float>;
-  EXPECT_THROW(ef::load_llama2c<Tied>(ef::Llama2cFile(directory / "m.bin")), ef::OptionError);
+  EXPECT_THROW(ef::load_llama2c<Tied>(ef::Llama2cFile(directory / "m.bin")), ef::FileError);
 }
 
 }  // namespace

@@ -104,6 +104,23 @@ TEST(LlamaCheckpoint, one_error_lists_all_that_does_not_fit) {
                 "\n  missing: lm_head.weight of shape [29, 42]");
 }
 
+TEST(LlamaCheckpoint, failures_also_come_as_values) {
+  const support::TemporaryDirectory directory;
+  ef::LlamaConfig config = small(ef::OutputWeights::tied);
+  const TiedModel saved(config.decoder, ef::Random(1));
+  const ef::SafetensorsFile file = Changed(saved).write(directory / "m");
+  const ef::Result<TiedModel> loaded = ef::try_load_llama<TiedModel>(file, config);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(values_of(*loaded), values_of(saved));
+  EXPECT_FALSE(ef::try_load_llama<Model>(file, config));
+  config.decoder.vocabulary = 31;
+  const ef::Result<TiedModel> refused = ef::try_load_llama<TiedModel>(file, config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.fault().reason.view(),
+            "the tensors are not those of the model"
+            "\n  wrong shape: model.embed_tokens.weight: expected [31, 42], got [29, 42]");
+}
+
 // The description may come from a stranger too: what it claims is compared with the file before memory is taken.
 TEST(LlamaCheckpoint, a_description_that_claims_too_much_costs_nothing) {
   const support::TemporaryDirectory directory;
@@ -147,7 +164,8 @@ TEST(LlamaCheckpoint, needs_the_model_type_that_its_output_weights_ask_for) {
   const ef::LlamaConfig config = small(ef::OutputWeights::tied);
   const ef::SafetensorsFile file = Changed{TiedModel(config.decoder, ef::Random(1))}.write(directory / "m");
   EXPECT_EQ(message_of([&] { ef::load_llama<Model>(file, config); }),
-            "load_llama: expected a model type with output weights, got a checkpoint without");
+            "safetensors: " + (directory / "m").string() +
+                ": rule 42 at byte 0: expected a model type with output weights of its own, got a checkpoint without");
 }
 
 TEST(LlamaCheckpoint, values_must_be_finite_where_asked) {

@@ -5,6 +5,7 @@
 #include "support/safetensors_files.hpp"
 #include "support/tolerances.hpp"
 
+#include <eigenformer/io/safetensors_folder.hpp>
 #include <eigenformer/model/llama2c.hpp>
 #include <eigenformer/model/llama_checkpoint.hpp>
 
@@ -21,7 +22,9 @@ namespace ef = eigenformer;
 namespace tolerance = support::tolerance;
 using ef::Index;
 using Ints = std::vector<std::int32_t>;
-using Model = ef::LlamaDecoder<float, ef::TiedOutput<float>, ef::HalfSplit>;
+template <class Storage>
+using Stored = ef::LlamaDecoder<float, ef::TiedOutput<float, Storage>, ef::HalfSplit>;
+using Model = Stored<float>;
 using PublishedModel = ef::LlamaDecoder<float, ef::TiedOutput<float>, ef::Interleaved>;
 
 std::filesystem::path folder() { return std::filesystem::path(EIGENFORMER_MODELS_DIR) / "stories260K"; }
@@ -142,6 +145,32 @@ TEST_F(Stories, saved_again_are_the_same_bytes_of_data) {
   }
 }
 
+// The same tensors in two files and an index, as larger models come.
+TEST_F(Stories, from_several_files_are_the_same_bits) {
+  const ef::SafetensorsFile published(folder() / "model.safetensors");
+  std::map<std::string, std::vector<float>> tensors;
+  std::string map;
+  for (const char* shard : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}) {
+    ef::SafetensorsWriter writer;
+    for (const std::string& name : published.names()) {
+      const bool first = name < "model.layers.2";
+      if (first != (shard[10] == '1')) continue;
+      tensors[name] = published.values<float>(name);
+      writer.add<float>(name, published.find(name)->shape, tensors[name]);
+      map += (map.empty() ? "\"" : ",\"") + name + "\":\"" + shard + "\"";
+    }
+    writer.write(directory / shard);
+  }
+  const std::string index = "{\"metadata\":{\"total_size\":1040128},\"weight_map\":{" + map + "}}";
+  const auto* const bytes = reinterpret_cast<const std::byte*>(index.data());
+  support::write_file(directory / "model.safetensors.index.json", support::Bytes(bytes, bytes + index.size()));
+  const ef::SafetensorsFolder sharded(directory.path());
+  EXPECT_EQ(sharded.shards(), 2U);
+  const Ints tokens = Prompt(2).tokens;
+  EXPECT_TRUE(support::bit_equal(logits_in_chunks(ef::load_llama<Model>(sharded, config()), tokens, 23),
+                                 logits_in_chunks(load(folder() / "model.safetensors"), tokens, 23)));
+}
+
 /// The published weights rounded to a narrower type and written as such.
 template <class Narrow>
 void write_narrow(const std::filesystem::path& path) {
@@ -174,8 +203,22 @@ void expect_close_to_wide(const std::filesystem::path& path, double epsilon) {
   wide.visit_parameters([](const ef::Name&, auto& parameter) {
     for (float& value : parameter.values()) value = static_cast<float>(static_cast<Narrow>(value));
   });
-  const Ints tokens = Prompt(2).tokens;
-  EXPECT_TRUE(support::bit_equal(logits_in_chunks(narrow, tokens, 23), logits_in_chunks(wide, tokens, 23)));
+  // Stored narrow or widened when read, the arithmetic is the same, so every bit is.
+  const ef::SafetensorsFile file(path);
+  const auto stored = ef::load_llama<Stored<Narrow>>(file, config());
+  for (const Index chunk : {Index(1), Index(23)}) {
+    const Ints tokens = Prompt(2).tokens;
+    const std::vector<float> expected = logits_in_chunks(wide, tokens, chunk);
+    EXPECT_TRUE(support::bit_equal(logits_in_chunks(narrow, tokens, chunk), expected));
+    EXPECT_TRUE(support::bit_equal(logits_in_chunks(stored, tokens, chunk), expected));
+  }
+  ef::save_llama(path.string() + ".again", stored);
+  EXPECT_TRUE(support::read_file(path.string() + ".again").size() < 600'000) << "half of 1.04 MB, and the header";
+  const auto again = ef::load_llama<Stored<Narrow>>(ef::SafetensorsFile(path.string() + ".again"), config());
+  EXPECT_TRUE(again.embedding.weight.value == stored.embedding.weight.value);
+  // A file of float32 does not fit into narrow storage.
+  EXPECT_THROW(ef::load_llama<Stored<Narrow>>(ef::SafetensorsFile(folder() / "model.safetensors"), config()),
+               ef::FileError);
 }
 
 TEST_F(Stories, in_bfloat16_are_the_rounded_model_and_close_to_the_published_one) {

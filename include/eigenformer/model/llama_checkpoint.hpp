@@ -36,11 +36,14 @@ inline LoadOptions llama_load_options(const LlamaConfig& config, const ReadOptio
   return options;
 }
 
+/// Whether the model type has output weights where the checkpoint has.
 template <class Model>
-void require_output(const LlamaConfig& config, std::string_view where) {
-  require<OptionError>(Model::tied == (config.output == OutputWeights::tied), where, "expected a model type ",
-                       Model::tied ? "without" : "with", " output weights, got a checkpoint ",
-                       Model::tied ? "with" : "without");
+Result<void> check_output(const LlamaConfig& config, std::string_view format) {
+  if (Model::tied == (config.output == OutputWeights::tied)) return {};
+  FileFault fault{.rule = 42, .position = 0, .tensor = {}, .reason = {"expected a model type "}, .format = format};
+  fault.reason.append(Model::tied ? "without" : "with").append(" output weights of its own, got a checkpoint ");
+  fault.reason.append(Model::tied ? "with" : "without");
+  return fault;
 }
 
 /// A model of the right sizes whose weights are still to be read. One layer's are drawn and copied, the others' not at
@@ -64,18 +67,50 @@ Model unread_llama(const DecoderOptions& options) {
 /// A tied model's file may repeat the embedding as its output projection; if it holds anything else there, readers
 /// would disagree about what the model is.
 template <class Model>
-void check_repeated_embedding(const TensorSource auto& file, const Model& model, const ReadOptions& options) {
-  if (!file.contains("lm_head.weight")) return;
+Result<void> check_repeated_embedding(const TensorSource auto& file, const Model& model, const ReadOptions& options) {
+  if (!Model::tied || !file.contains("lm_head.weight")) return {};
   const auto& embedding = model.embedding.weight;
   using Element = stored_element<decltype(model.embedding.weight)>;
   std::vector<Element> repeated(static_cast<std::size_t>(embedding.size()));
-  file.template read<Element>("lm_head.weight", embedding.shape(), std::span<Element>(repeated), options);
-  if (std::memcmp(repeated.data(), embedding.value.data(), repeated.size() * sizeof(Element)) == 0) return;
-  FileFault fault{.rule = 42,
-                  .position = 0,
-                  .tensor = {"lm_head.weight"},
-                  .reason = {"expected the embedding, to which the configuration ties the output; got other values"}};
-  throw FileError(fault, file.source());
+  const Result<void> read =
+      file.template try_read<Element>("lm_head.weight", embedding.shape(), std::span<Element>(repeated), options);
+  if (!read || std::memcmp(repeated.data(), embedding.value.data(), repeated.size() * sizeof(Element)) == 0)
+    return read;
+  return FileFault{.rule = 42,
+                   .position = 0,
+                   .tensor = {"lm_head.weight"},
+                   .reason = {"expected the embedding, to which the configuration ties the output; got other values"}};
+}
+
+/// What a description and a file disagree about, one line each, found before there is memory for the model.
+inline std::string llama_disagreement(const TensorSource auto& file, const LlamaConfig& config,
+                                      const LoadOptions& options) {
+  const ParameterNames naming = {.prefix = {}, .table = llama_names};
+  CheckpointComparison comparison;
+  for_each_llama_parameter(config, [&](const std::string& name, const Shape& shape) {
+    comparison.template expect<float>(file, naming.in_file(name).value_or(name), shape);
+  });
+  return comparison.disagreement(file, options);
+}
+
+template <class Model>
+Result<Model> read_llama(const TensorSource auto& file, const LlamaConfig& config, const LoadOptions& options,
+                         std::string& disagreement) {
+  if (const Result<void> fits = check_output<Model>(config, "safetensors"); !fits) return fits.fault();
+  disagreement = llama_disagreement(file, config, options);
+  if (!disagreement.empty()) return other_tensors();
+  Model model = unread_llama<Model>(config.decoder);
+  const std::vector<std::string> names = names_in_file(file, model, options, disagreement);
+  if (!disagreement.empty()) return other_tensors();
+  Result<void> done;
+  auto name = names.begin();
+  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
+    if (!done) return;
+    done = file.template try_read<stored_element<P>>(*name++, parameter.shape(), parameter.values(), options.read);
+  });
+  if (done) done = check_repeated_embedding(file, model, options.read);
+  if (!done) return done.fault();
+  return model;
 }
 
 }  // namespace detail
@@ -83,26 +118,24 @@ void check_repeated_embedding(const TensorSource auto& file, const Model& model,
 /// Reads a Llama model from a checkpoint with HuggingFace's names. What the description and the file disagree about is
 /// one FileError that lists everything, thrown before there is memory for the model. Weights are read straight into
 /// their place, widened where that is exact. A tied model's file may repeat the embedding as `lm_head.weight`.
-///   Model: a LlamaDecoder with HalfSplit pairs, and TiedOutput or not as config.output says; else OptionError
+///   Model: a LlamaDecoder with HalfSplit pairs, with TiedOutput or not as config.output says; stored in half precision
+///          only if all matrices of the file are, see llama_weights_dtype
 template <class Model, TensorSource Source>
 Model load_llama(const Source& file, const LlamaConfig& config, const ReadOptions& read = {}) {
-  detail::require_output<Model>(config, "load_llama");
-  const LoadOptions options = detail::llama_load_options(config, read);
-  const ParameterNames naming = {.prefix = {}, .table = llama_names};
-  detail::CheckpointComparison comparison;
-  for_each_llama_parameter(config, [&](const std::string& name, const Shape& shape) {
-    comparison.template expect<float>(file, naming.in_file(name).value_or(name), shape);
-  });
-  comparison.finish(file, options);
-
-  Model model = detail::unread_llama<Model>(config.decoder);
-  const std::vector<std::string> names = detail::names_in_file(file, model, options);
-  auto name = names.begin();
-  model.visit_parameters([&]<class P>(const auto&, P& parameter) {
-    file.template read<detail::stored_element<P>>(*name++, parameter.shape(), parameter.values(), read);
-  });
-  if constexpr (Model::tied) detail::check_repeated_embedding(file, model, read);
-  return model;
+  std::string disagreement;
+  Result<Model> model = detail::read_llama<Model>(file, config, detail::llama_load_options(config, read), disagreement);
+  if (!disagreement.empty()) raise(FileError(model.fault(), file.source(), disagreement));
+  return value_or_throw(std::move(model), file.source());
+}
+/// The same with the failure as a value, which has room for the first lines of the list only.
+template <class Model, TensorSource Source>
+Result<Model> try_load_llama(const Source& file, const LlamaConfig& config, const ReadOptions& read = {}) {
+  std::string disagreement;
+  Result<Model> model = detail::read_llama<Model>(file, config, detail::llama_load_options(config, read), disagreement);
+  if (disagreement.empty()) return model;
+  FileFault fault = model.fault();
+  fault.reason.append(disagreement);
+  return fault;
 }
 
 /// Writes a Llama model's weights under HuggingFace's names.
