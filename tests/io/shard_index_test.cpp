@@ -2,7 +2,9 @@
 
 #include <eigenformer/io/shard_index.hpp>
 
+#include "reference/shard_index.hpp"
 #include "support/allocation.hpp"
+#include "support/damage.hpp"
 
 #include <gtest/gtest.h>
 
@@ -83,6 +85,42 @@ TEST(ShardIndex, fits_into_the_memory_of_its_text) {
       }
     }
   }
+}
+
+// Rule 45: every way to damage three valid indices a little, judged as the plain reader judges it.
+TEST(ShardIndex, judges_every_damaged_text_as_the_plain_reader_does) {
+  const std::vector<std::string> valid = {
+      R"({"weight_map":{}})",
+      R"({"metadata":{"total_size":17,"f":-1.5,"s":"\n","t":true},"weight_map":{"b":"2.safetensors","a":"1.safetensors"}})",
+      "{\n  \"weight_map\" : { \"\\u00e4\\ud83d\\ude00\":\"\\u0078.safetensors\",\"b\":\"y\xc3\xa9.safetensors\" } ,"
+      "\t\"metadata\" : { } }\r\n"};
+  std::vector<std::string> others = support::telling_tokens();
+  for (const char* more : {"\"weight_map\"", "\"metadata\"", "\"x.safetensors\"", "\"../x.safetensors\""}) {
+    others.emplace_back(more);
+  }
+  int accepted = 0;
+  const auto judge = [&](const std::string& text) {
+    const Result<ShardIndex> index = parse(text);
+    ASSERT_EQ(static_cast<bool>(index), reference::is_shard_index(text)) << testing::PrintToString(text);
+    if (index) {
+      ++accepted;
+      for (std::size_t i = 0; i < index->size(); ++i) {
+        ASSERT_TRUE(index->find((*index)[i].name));
+        ASSERT_TRUE(is_shard_name(index->shard_name((*index)[i].shard).view()));
+      }
+    } else {
+      ASSERT_LE(index.fault().position, text.size());
+    }
+  };
+  int tried = 0;
+  for (const std::string& text : valid) {
+    judge(text);
+    tried += 1 + support::for_each_prefix(text, judge);
+    tried += support::for_each_flipped_bit(text, text.size(), judge);
+    tried += support::for_each_token_edit(text, others, judge);
+  }
+  EXPECT_EQ(tried, 5613);
+  EXPECT_EQ(accepted, 678);
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 #   - an umbrella includes every header that lies directly in its room, and nothing else;
 #   - every header has `#pragma once` and the licence line, opens only the versioned namespace, and has a test file that
 #     mirrors it;
-#   - tests/reference knows nothing of the library.
+#   - tests/reference knows nothing of the library;
+#   - text from strangers has one way in: files are opened by io/input_file and io/input_directory, JSON is scanned by
+#     io/json_scanner for the grammars listed below, and nothing else parses text or opens files.
 # A body that a header includes several times, once for each instruction set, ends in .inl: it has no `#pragma once`, is
 # not compiled alone and has no mirror.
 cmake_minimum_required(VERSION 3.25)
@@ -28,6 +30,11 @@ set(allowed_model ${allowed_block} block train io)
 set(allowed_mpi ${allowed_model} model)
 set(rooms core kernels ops norm position quantize linear convolution attention adapter block train io model mpi)
 set(rooms_with_own_dependency mpi)
+
+# Who may ask the one scanner of JSON for tokens, and the words of a second parser or a second way to open files.
+set(json_grammars io/json_format_parser io/safetensors_parser io/shard_index_parser model/llama_config_parser)
+set(second_parser "(nlohmann|rapidjson|simdjson|property_tree|json_parser|sscanf|istringstream|getline|[^a-z_]strto[a-z]+ *\\(|std::sto[a-z]+ *\\()")
+set(second_opener "(ifstream|fopen|freopen|mmap *\\()")
 
 set(include_line "^[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"]+)[>\"]")
 set(faults 0)
@@ -97,6 +104,28 @@ function(check_namespace file)
   set(faults ${faults} PARENT_SCOPE)
 endfunction()
 
+function(check_one_way_in file)
+  file(RELATIVE_PATH path "${ROOT}/include/eigenformer" "${file}")
+  string(REGEX REPLACE "\\.(hpp|inl)$" "" path "${path}")
+  read_includes("${file}" paths)
+  foreach(include IN LISTS paths)
+    if(include MATCHES "eigenformer/io/(json_scanner|json_format_parser)\\.hpp" AND NOT path IN_LIST json_grammars)
+      fault("${file}" "parses JSON of its own: <${include}> is for the grammars that ${CMAKE_CURRENT_LIST_FILE} lists")
+    endif()
+  endforeach()
+  file(STRINGS "${file}" lines REGEX "${second_parser}|${second_opener}")
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^ *//")
+      continue()
+    elseif(line MATCHES "${second_opener}")
+      fault("${file}" "opens files of its own: `${line}`")
+    elseif(NOT path STREQUAL "io/json_scanner")
+      fault("${file}" "parses text of its own: `${line}`")
+    endif()
+  endforeach()
+  set(faults ${faults} PARENT_SCOPE)
+endfunction()
+
 # include/eigenformer/a/b.hpp is mirrored by tests/a/b_test.cpp; what lies in a sub-folder a/s/ may share the tests of
 # tests/a/s/, since one file per instruction set has one meaning.
 function(check_mirror file room)
@@ -156,6 +185,7 @@ foreach(room IN LISTS rooms)
     endforeach()
     require_line("${file}" "^// SPDX-License-Identifier: MIT$" "the licence line")
     check_namespace("${file}")
+    check_one_way_in("${file}")
     if(file MATCHES "\\.hpp$")
       require_line("${file}" "^(#pragma once|// Without #pragma once: .+)$" "`#pragma once`, or the reason for its absence")
       check_mirror("${file}" ${room})

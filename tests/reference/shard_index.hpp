@@ -57,7 +57,8 @@ inline std::set<std::string> tensor_names(const std::string& file) {
   std::uint64_t length = 0;
   std::memcpy(&length, file.data(), 8);
   std::set<std::string> names;
-  for (const auto& [name, value] : nlohmann::json::parse(file.substr(8, length)).items()) {
+  const nlohmann::json tree = nlohmann::json::parse(file.substr(8, length));
+  for (const auto& [name, value] : tree.items()) {
     if (name != "__metadata__") names.insert(name);
   }
   return names;

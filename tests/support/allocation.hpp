@@ -25,10 +25,25 @@ class AllocationCounter {
   std::size_t bytes() const;
   /// The largest single request since the outermost counter began.
   std::size_t largest() const;
+  /// Blocks taken and not given back since, 0 if nothing leaks; memory from before must not be freed meanwhile.
+  std::ptrdiff_t outstanding() const;
 
  private:
   std::size_t count_before_ = 0;
   std::size_t bytes_before_ = 0;
+  std::size_t freed_before_ = 0;
+};
+
+/// While it lives, the heap of this thread refuses one request: the first if `which` is 0. Nothing happens where
+/// AllocationCounter is not available.
+class AllocationFailure {
+ public:
+  explicit AllocationFailure(std::size_t which);
+  ~AllocationFailure();
+  AllocationFailure(const AllocationFailure&) = delete;
+  AllocationFailure& operator=(const AllocationFailure&) = delete;
+  /// Whether that many requests were made.
+  bool happened() const;
 };
 
 /// How many allocations a call makes.
