@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include "fuzz/config_target.hpp"
 #include "fuzz/targets.hpp"
 
 #include "support/safetensors_files.hpp"
@@ -27,5 +28,6 @@ int replay(const std::string& name, Target&& target) {
 TEST(Fuzz, header_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("header", fuzz::header), 47); }
 TEST(Fuzz, file_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("file", fuzz::file), 47); }
 TEST(Fuzz, index_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("index", fuzz::index), 27); }
+TEST(Fuzz, config_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("config", fuzz::config), 5); }
 
 }  // namespace
