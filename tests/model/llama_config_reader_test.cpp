@@ -99,6 +99,9 @@ TEST(LlamaConfigReader, takes_the_usual_values_of_what_it_does_not_implement) {
   EXPECT_EQ(config_of({{"rope_theta", ""}, {"rope_parameters", "{\"rope_theta\": 7e4, \"rope_type\": \"default\"}"}})
                 .decoder.rope_base,
             7e4);
+  const std::string nested = "{\"rope_theta\": 3.5, \"rope_type\": \"default\"}";
+  EXPECT_EQ(config_of({{"rope_parameters", nested}}).decoder.rope_base, 3.5) << "before rope_theta";
+  EXPECT_EQ(config_of({{"zz", ""}, {"rope_theta", "2"}, {"rope_scaling", nested}}).decoder.rope_base, 3.5);
   EXPECT_EQ(config_of({{"eos_token_id", "null"}}).end_token_count, 0);
   EXPECT_EQ(config_of({{"bos_token_id", "null"}}).begin_token, LlamaConfig::no_token);
 }

@@ -141,7 +141,7 @@ class LlamaConfigParser {
       case Field::head_dim: return integer(decoder.head_dim, LlamaLimits::features);
       case Field::max_position_embeddings: return integer(config_.max_length, LlamaLimits::length);
       case Field::rms_norm_eps: return real(decoder.epsilon, {1e-30, 1}, "a number in 1e-30 .. 1");
-      case Field::rope_theta: return real(decoder.rope_base, {1, 1e15}, "a number in 1 .. 1e15");
+      case Field::rope_theta: return real(rope_theta_, {1, 1e15}, "a number in 1 .. 1e15");
       case Field::hidden_act: return word("silu");
       case Field::tie_word_embeddings: return tied();
       case Field::attention_bias: return boolean(decoder.attention_bias);
@@ -216,7 +216,7 @@ class LlamaConfigParser {
     const bool good = object([&] {
       scanner_.skip_whitespace();
       if (key_ == "rope_type" || key_ == "type") return typed = word("default");
-      if (key_ == "rope_theta") return real(config_.decoder.rope_base, {1, 1e15}, "a rope_theta in 1 .. 1e15");
+      if (key_ == "rope_theta") return real(nested_rope_theta_, {1, 1e15}, "a rope_theta in 1 .. 1e15");
       if (key_ == "partial_rotary_factor") return real(rotary_share_, {1, 1}, "partial_rotary_factor 1");
       others = true;
       return skip();
@@ -250,6 +250,7 @@ class LlamaConfigParser {
   /// Fills in what follows from the rest, and has fields that must go together do so.
   bool complete() {
     DecoderOptions& decoder = config_.decoder;
+    decoder.rope_base = nested_rope_theta_ > 0 ? nested_rope_theta_ : rope_theta_;
     if (decoder.kv_heads == absent) decoder.kv_heads = decoder.heads;
     if (decoder.head_dim == absent) decoder.head_dim = equal_share(decoder.dim, decoder.heads);
     if (decoder.head_dim == absent) {
@@ -311,6 +312,8 @@ class LlamaConfigParser {
   LlamaConfig config_;
   Field field_ = Field::model_type;
   unsigned seen_ = 0;
+  double rope_theta_ = 10000;
+  double nested_rope_theta_ = 0;  ///< in rope_parameters, where newer files have it; it counts if both are there
   double rotary_share_ = 1;
   std::array<char, 64> key_text_{};
   std::string_view key_;
