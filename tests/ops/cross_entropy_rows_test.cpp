@@ -35,21 +35,22 @@ TYPED_TEST(CrossEntropyRows, equals_reference_over_strided_rows_of_every_distrib
     const ef::CrossEntropyTerms<T> terms{-100, 0.125, nullptr, classes, 6};
     ef::cross_entropy_rows<T>(ef::ConstRowsView<T>(x.data(), rows, classes, classes + 5), targets.data(), terms,
                               losses.data(), &dx, context);
-    reference::Array<double> wide({rows, classes});
+    reference::Array<long double> wide({rows, classes});
     for (Index n = 0; n < rows; ++n) {
       for (Index c = 0; c < classes; ++c)
-        wide(n, c) = static_cast<double>(x[static_cast<std::size_t>(n * (classes + 5) + c)]);
+        wide(n, c) = static_cast<long double>(x[static_cast<std::size_t>(n * (classes + 5) + c)]);
     }
     const auto expected = reference::cross_entropy(wide, {3, 52, 0, -100, 17, 29, 52}, {.label_smoothing = 0.125});
     for (Index n = 0; n < rows; ++n) {
       double largest = 1;
-      for (Index c = 0; c < classes; ++c) largest = std::max(largest, std::abs(wide(n, c)));
+      for (Index c = 0; c < classes; ++c) largest = std::max(largest, static_cast<double>(std::abs(wide(n, c))));
       // x - max is rounded before anything else; its size is at most twice the largest logit.
       const double eps = support::tolerance::epsilon<T>;
-      EXPECT_NEAR(losses[static_cast<std::size_t>(n)], expected.per_row(n), (classes + 2) * eps * 2 * largest)
+      EXPECT_NEAR(losses[static_cast<std::size_t>(n)], static_cast<double>(expected.per_row(n)),
+                  (classes + 2) * eps * 2 * largest)
           << name(distribution);
       for (Index c = 0; c < classes; ++c) {
-        EXPECT_NEAR(static_cast<double>(dx(n, c)), expected.dlogits(n, c),
+        EXPECT_NEAR(static_cast<double>(dx(n, c)), static_cast<double>(expected.dlogits(n, c)),
                     support::tolerance::softmax_abs<T> * (1 + (largest < 100 ? largest : 0)))
             << name(distribution);
       }

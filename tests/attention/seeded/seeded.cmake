@@ -2,6 +2,9 @@
 # The tests of attention are tested: built with a known mistake in the kernels they must fail, built without they pass.
 # The mistakes are listed where EIGENFORMER_SEEDED_BUG is read, in kernels/attention_problem.hpp.
 foreach(bug RANGE 8)
+  if(bug EQUAL 6 AND CMAKE_CXX_FLAGS MATCHES "fast-math")
+    continue()  # it rounds by a detour that the compiler may leave out then
+  endif()
   set(target attention_seeded_bug_${bug})
   add_executable(${target} attention/seeded/seeded_bug.cpp)
   target_compile_definitions(${target} PRIVATE EIGENFORMER_SEEDED_BUG=${bug})
