@@ -86,11 +86,20 @@ if(NOT CMAKE_CROSSCOMPILING)
 endif()
 add_script_test(Consumer.may_bring_eigen_3_4_or_5 consumer/check_eigen_versions.cmake "-DSCRATCH=${scratch}/eigen")
 
-# Units with different flags in one program; both checks are about instruction sets of x86.
+# Units that differ in one program.
+include(abi/flags.cmake)
+if(NOT CMAKE_CROSSCOMPILING)
+  add_script_test(Abi.two_versions_live_side_by_side abi/check_two_units.cmake -DDIFFERENCE=version
+    "-DSCRATCH=${scratch}/abi_version")
+endif()
+# About instruction sets of x86.
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT CMAKE_CXX_FLAGS MATCHES "-m(arch|avx)")
-  file(STRINGS /proc/cpuinfo wide_cpu REGEX "^flags.* avx2 " LIMIT_COUNT 1)
-  if(wide_cpu)
-    add_script_test(Abi.units_with_other_flags_live_side_by_side abi/check_mixed_flags.cmake "-DSCRATCH=${scratch}/abi")
+  file(STRINGS /proc/cpuinfo avx2 REGEX "^flags.* avx2 " LIMIT_COUNT 1)
+  file(STRINGS /proc/cpuinfo avx512 REGEX "^flags.* avx512vl " LIMIT_COUNT 1)
+  set(architectures "$<$<BOOL:${avx2}>:-march=haswell>" "$<$<BOOL:${avx512}>:-march=skylake-avx512>")
+  if(avx2)
+    add_script_test(Abi.units_with_other_flags_live_side_by_side abi/check_two_units.cmake -DDIFFERENCE=flags
+      "-DARCHITECTURES=${architectures}" "-DSCRATCH=${scratch}/abi_flags")
   endif()
   if(CMAKE_OBJDUMP AND TARGET kernels_tests)
     add_test(NAME Abi.only_named_functions_use_wide_registers

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One unit of a program whose units are built with different flags. UNIT names it; exactly one is built as `wide`.
+// One of two units of a program. UNIT names it: `first`, which has main, or `second`, then with -DIS_SECOND, which is built
+// with other flags or with another version of the library.
 
 #include <eigenformer/linear/linear.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
@@ -33,20 +34,20 @@ float JOIN_VALUES(largest_output, UNIT)() {
 // With -DPASS_OBJECTS an object of the library goes from one unit to the other.
 bool takes_error(const ef::Error&);
 
-#if defined(IS_WIDE)
+#if defined(IS_SECOND)
 bool takes_error(const ef::Error&) { return true; }
 #else
-const char* type_name_wide();
-float largest_output_wide();
+const char* type_name_second();
+float largest_output_second();
 
 int main() {
 #if defined(PASS_OBJECTS)
   if (!takes_error(ef::Error("passed"))) return 1;
 #endif
-  std::printf("%s\n%s\n", type_name_plain(), type_name_wide());
-  const float plain = largest_output_plain();
-  const float wide = largest_output_wide();
-  std::printf("%.9g %.9g\n", static_cast<double>(plain), static_cast<double>(wide));
-  return plain > 0 && std::fabs(plain - wide) <= 1e-5F * plain ? 0 : 2;
+  std::printf("%s\n%s\n", type_name_first(), type_name_second());
+  const float mine = largest_output_first();
+  const float other = largest_output_second();
+  std::printf("%.9g %.9g\n", static_cast<double>(mine), static_cast<double>(other));
+  return mine > 0 && std::fabs(mine - other) <= 1e-5F * mine ? 0 : 2;
 }
 #endif

@@ -5,9 +5,11 @@
 #include <eigenformer/core/tokens.hpp>
 #include <eigenformer/io/checkpoint.hpp>
 
+#include <optional>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "conformance/subject.hpp"
 
@@ -64,6 +66,27 @@ class BlockSubject final : public Subject<T> {
   std::unique_ptr<Subject<T>> copy() const override { return with(B(block_)); }
   std::unique_ptr<Subject<T>> move() override { return with(std::move(block_)); }
   void assign(const Subject<T>& other) override { block_ = dynamic_cast<const BlockSubject&>(other).block_; }
+  std::vector<std::unique_ptr<Subject<T>>> out_of_containers() const override {
+    std::vector<B> list(1, block_);
+    list.push_back(block_);
+    list.emplace_back(block_);
+    list.insert(list.begin(), block_);
+    list.resize(13, block_);
+    list.erase(list.begin() + 1, list.end() - 2);
+    std::vector<B> copied = list;
+    list = copied;
+    std::swap(list.front(), list.back());
+    std::optional<B> perhaps;
+    perhaps.emplace(block_);
+    std::optional<B> another = perhaps;
+    perhaps.reset();
+    perhaps = std::move(another);
+    std::vector<std::unique_ptr<Subject<T>>> result;
+    for (B& block : list) result.push_back(with(std::move(block)));
+    for (B& block : copied) result.push_back(with(std::move(block)));
+    result.push_back(with(*perhaps));
+    return result;
+  }
 
   void forward(const T* x, T* y, Extent extent, ef::Context& context) const override {
     call(reader(x, extent), writer(y, extent, out_), context, nullptr);

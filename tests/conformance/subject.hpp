@@ -57,6 +57,8 @@ class Subject {
   /// The block moved out of this subject.
   virtual std::unique_ptr<Subject> move() = 0;
   virtual void assign(const Subject& other) = 0;
+  /// What has become of the block in a std::vector that grew, shrank and was copied, and in a std::optional.
+  virtual std::vector<std::unique_ptr<Subject>> out_of_containers() const = 0;
 
   virtual void forward(const T* x, T* y, Extent extent, eigenformer::Context& context) const = 0;
   virtual void forward_with_cache(const T* x, T* y, Extent extent, eigenformer::Context& context) = 0;

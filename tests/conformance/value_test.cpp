@@ -41,6 +41,15 @@ CONFORMANCE(Value, moved_and_assigned_blocks_give_the_same) {
   EXPECT_TRUE(support::bit_equal(output_of(*start.subject, start.x, small, start.context), y));
 }
 
+CONFORMANCE(Value, lives_in_vectors_and_optionals) {
+  Start<T> start(row);
+  const std::vector<T> y = output_of(*start.subject, start.x, small, start.context);
+  const auto blocks = start.subject->out_of_containers();
+  ASSERT_EQ(blocks.size(), 7U);
+  for (const auto& block : blocks) {
+    EXPECT_TRUE(support::bit_equal(output_of(*block, start.x, small, start.context), y));
+  }
+}
 CONFORMANCE(Value, is_made_the_same_from_the_same_random) {
   const auto first = row.make();
   const auto second = row.make();

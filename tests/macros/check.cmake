@@ -3,7 +3,8 @@
 #   cmake "-DCOMPILE=<compiler;flags>" -DROOT=<project> -DSCRATCH=<folder> -DPROBE=leaks|poison -P check.cmake
 # leaks:  after everything that the library stands on, including the library defines only EIGENFORMER_ macros, and changes
 #         and removes none.
-# poison: after the same includes, with min, max and others defined as macros that compile nowhere, it still compiles.
+# poison: after the same includes, with min, max and others defined as macros that compile nowhere, it still compiles; so
+#         it does after the system's headers that define such macros.
 cmake_minimum_required(VERSION 3.25)
 
 # What the library stands on, read off its own includes.
@@ -81,12 +82,29 @@ if(PROBE STREQUAL "leaks")
   message(NOTICE "${count} macros of the library, all with its prefix")
 elseif(PROBE STREQUAL "poison")
   set(poison "")
-  foreach(macro "min(a, b)" "max(a, b)" "isnan(x)" "isinf(x)" "isfinite(x)" "I" "B0")
-    string(REGEX MATCH "^[A-Za-z0-9]+" name "${macro}")
+  foreach(macro IN ITEMS
+      "min(a, b)" "max(a, b)" "MIN(a, b)" "MAX(a, b)"                         # windows.h, sys/param.h
+      "isnan(x)" "isinf(x)" "isfinite(x)" "signbit(x)" "fpclassify(x)"        # math.h
+      I complex imaginary                                                     # complex.h
+      B0 B50 B9600 ECHO NL0 CR0 BS0 VT0                                       # termios.h
+      small near far interface IN OUT OPTIONAL CONST VOID ERROR DELETE STRICT TRUE FALSE NO_ERROR  # windows.h
+      "major(x)" "minor(x)" "makedev(x, y)"                                   # sys/sysmacros.h
+      None Bool Status Success Always True False Complex Above Below          # X11/Xlib.h
+      slots signals emit "foreach(x, y)"                                      # Qt
+      linux unix DOMAIN OVERFLOW UNDERFLOW PI M_PI)                           # math.h, GNU dialects
+    string(REGEX MATCH "^[A-Za-z0-9_]+" name "${macro}")
     string(APPEND poison "#undef ${name}\n#define ${macro} @poisoned_${name}@\n")
   endforeach()
   file(WRITE "${SCRATCH}/poison.cpp" "${before}${poison}${library}")
   run(unused -fsyntax-only "${SCRATCH}/poison.cpp")
+
+  # The real ones, before anything else, in the dialect that defines `linux` and `unix` too.
+  set(system "")
+  foreach(header complex.h curses.h math.h sys/param.h sys/sysmacros.h termios.h)
+    string(APPEND system "#if __has_include(<${header}>)\n#include <${header}>\n#endif\n")
+  endforeach()
+  file(WRITE "${SCRATCH}/system.cpp" "${system}${library}")
+  run(unused -std=gnu++20 -fsyntax-only "${SCRATCH}/system.cpp")
 else()
   message(FATAL_ERROR "PROBE is leaks or poison")
 endif()

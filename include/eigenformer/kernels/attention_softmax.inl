@@ -16,8 +16,8 @@ EIGENFORMER_INLINE Vec<T> weight(Vec<T> x) {
   V p = simd::EIGENFORMER_TARGET::exp(x);
   if constexpr (seeded_bug == 5) p = select(p < V::broadcast(T(1e-4)), V::zero(), p);
   if constexpr (seeded_bug == 6) {  // eight bits, by Veltkamp's split
-    const V far = p * V::broadcast(T(65537));
-    p = far - (far - p);
+    const V shifted = p * V::broadcast(T(65537));
+    p = shifted - (shifted - p);
   }
   return p;
 }

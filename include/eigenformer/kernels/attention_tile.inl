@@ -190,8 +190,9 @@ EIGENFORMER_INLINE Vec<T> hyperbolic_tangent(Vec<T> x) {
   }
   const V one = V::broadcast(T(1));
   const V magnitude = minimum(V::broadcast(T(40)), abs(x));
-  const V far = copysign(one - V::broadcast(T(2)) / (simd::EIGENFORMER_TARGET::exp(magnitude + magnitude) + one), x);
-  return select(magnitude < one, numerator / denominator, far);
+  const V beyond_one =
+      copysign(one - V::broadcast(T(2)) / (simd::EIGENFORMER_TARGET::exp(magnitude + magnitude) + one), x);
+  return select(magnitude < one, numerator / denominator, beyond_one);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention

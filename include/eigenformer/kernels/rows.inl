@@ -57,7 +57,7 @@ EIGENFORMER_INLINE T row_dot(const T* x, const T* y, Index count) {
 template <class T>
 struct MagnitudeStep {
   const T* x;
-  Vec<T> largest[slots];
+  Vec<T> largest[partials];
   template <class Lanes, int i>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i>) {
     largest[i] = maximum(abs(lanes.load(x + j)), largest[i]);
@@ -77,7 +77,7 @@ EIGENFORMER_INLINE T row_magnitude(const T* x, Index count) {
 template <class T>
 struct RowMaximum {
   const T* x;
-  Vec<T> largest[slots];
+  Vec<T> largest[partials];
 
   template <class Lanes, int i>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i>) {

@@ -26,7 +26,7 @@ template <int i>
 struct Slot {
   static constexpr int index = i;
 };
-inline constexpr int slots = 4;
+inline constexpr int partials = 4;
 
 /// Calls step(lanes, i, slot) for vectors that begin at element i of 0 .. count - 1, in order; four vectors in turn
 /// have the slots 0 to 3, so that a reduction need not wait for its last addition. Which slot and lane an element meets
@@ -36,7 +36,7 @@ EIGENFORMER_INLINE void for_each_vector(std::ptrdiff_t count, Step& step) {
   constexpr std::ptrdiff_t width = Vec<T>::lanes;
   const AllLanes<T> all;
   std::ptrdiff_t i = 0;
-  for (; i + slots * width <= count; i += slots * width) {
+  for (; i + partials * width <= count; i += partials * width) {
     step(all, i, Slot<0>());
     step(all, i + width, Slot<1>());
     step(all, i + 2 * width, Slot<2>());
@@ -58,7 +58,7 @@ EIGENFORMER_INLINE void for_each_vector_in_turn(std::ptrdiff_t count, Step& step
 /// Partial sums of a row.
 template <class T>
 struct Sum {
-  Vec<T> partial[slots] = {Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero()};
+  Vec<T> partial[partials] = {Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero()};
 
   template <int i>
   EIGENFORMER_INLINE void add(Vec<T> x, Slot<i>) {
