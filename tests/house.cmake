@@ -58,10 +58,14 @@ add_script_test(Macros.all_carry_our_prefix macros/check.cmake -DPROBE=leaks "-D
 add_script_test(Macros.of_the_user_do_no_harm macros/check.cmake -DPROBE=poison "-DSCRATCH=${scratch}/poison")
 add_script_test(Exceptions.may_be_off no_exceptions/check.cmake "-DSCRATCH=${scratch}/no_exceptions")
 
+set(compiled_headers "-DHEADERS=${scratch}/compile/headers.hpp")
+add_script_test(Compile.headers_once compile/check.cmake ${compiled_headers})
+set_tests_properties(Compile.headers_once PROPERTIES FIXTURES_SETUP compiled_headers)
 file(GLOB contracts CONFIGURE_DEPENDS compile/*.cpp)
 foreach(contract IN LISTS contracts)
   get_filename_component(name "${contract}" NAME_WE)
-  add_script_test(Compile.${name} compile/check.cmake "-DSOURCE=${contract}")
+  add_script_test(Compile.${name} compile/check.cmake "-DSOURCE=${contract}" ${compiled_headers})
+  set_tests_properties(Compile.${name} PROPERTIES FIXTURES_REQUIRED compiled_headers)
 endforeach()
 
 if(NOT CMAKE_CROSSCOMPILING)

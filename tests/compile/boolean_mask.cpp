@@ -1,4 +1,4 @@
-// expect-error: no match|no matching
+// expect-error: forward takes no such arguments.* a mask is an object such as Causal
 // SPDX-License-Identifier: MIT
 // A mask is a type, not a flag.
 #include <eigenformer/attention/grouped_query_attention.hpp>

@@ -1,4 +1,4 @@
-// expect-error: cannot convert|no viable conversion
+// expect-error: forward takes no such arguments. x is of the block's scalar type
 // SPDX-License-Identifier: MIT
 // A block of float takes no double: nothing is converted behind the caller's back.
 #include <eigenformer/linear/linear.hpp>

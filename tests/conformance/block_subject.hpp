@@ -67,7 +67,8 @@ class BlockSubject final : public Subject<T> {
   std::unique_ptr<Subject<T>> move() override { return with(std::move(block_)); }
   void assign(const Subject<T>& other) override { block_ = dynamic_cast<const BlockSubject&>(other).block_; }
   std::vector<std::unique_ptr<Subject<T>>> out_of_containers() const override {
-    std::vector<B> list(1, block_);
+    const volatile std::size_t one = 1;  // g++ 12 takes a size that it knows for the last one, and warns
+    std::vector<B> list(one, block_);
     list.push_back(block_);
     list.emplace_back(block_);
     list.insert(list.begin(), block_);

@@ -13,7 +13,9 @@ struct TwoNormParts {
   using Attention = Mixer;
   static_assert(TokenwiseBlock<Norm, Scalar>, "layer: Norm maps rows of features, as LayerNorm<T> does");
   static_assert(TokenwiseBlock<FeedForward, Scalar>,
-                "layer: FeedForward maps rows of features, as FeedForward<T> does");
+                "layer: FeedForward maps rows of features of the norm's scalar type, as FeedForward<T> does");
+
+  static_assert(std::is_same_v<scalar_of<Mixer>, Scalar>, "layer: Mixer computes in the norm's scalar type");
 
   struct Options {
     detail::options_of<Norm> norm;

@@ -16,6 +16,7 @@ class Sequential : public Block<Sequential<Blocks...>> {
   static_assert(sizeof...(Blocks) > 0, "Sequential: needs a block");
   static_assert((ParameterHolder<Blocks> && ...), "Sequential: every part is a block");
   using Scalar = scalar_of<std::tuple_element_t<0, std::tuple<Blocks...>>>;
+  static_assert((std::is_same_v<scalar_of<Blocks>, Scalar> && ...), "Sequential: every part is of one scalar type");
   using Cache = std::tuple<typename Blocks::Cache...>;
 
   explicit Sequential(Blocks... given) : blocks(std::move(given)...) {}
@@ -53,6 +54,7 @@ class Sequential : public Block<Sequential<Blocks...>> {
   }
 
   template <class X>
+  requires requires(const X& x) { detail::owned_like(x, Index()); }
   auto output_like(const X& x) const {
     return detail::owned_like(x, widths(ConstRowsView<Scalar>(x).features()).back());
   }

@@ -90,15 +90,12 @@ class Block {
   /// without one the call runs on the calling thread with scratch memory of its own.
   template <class X, class... Arguments>
   auto operator()(const X& x, Arguments&&... arguments) const {
-    const Derived& block = static_cast<const Derived&>(*this);
-    auto y = block.output_like(x);
     if constexpr ((std::is_same_v<std::remove_cvref_t<Arguments>, Context> || ...)) {
-      block.forward(x, y, std::forward<Arguments>(arguments)...);
+      return call(x, std::forward<Arguments>(arguments)...);
     } else {
       Context context;
-      block.forward(x, y, std::forward<Arguments>(arguments)..., context);
+      return call(x, std::forward<Arguments>(arguments)..., context);
     }
-    return y;
   }
 
   /// Calls visitor(name, parameter) for every parameter, in the order of `members`.
@@ -113,12 +110,31 @@ class Block {
 
   /// An owned tensor for y: the shape of x, with the last dimension of `output_features()` where the block has that.
   template <class X>
+  requires requires(const X& x) { detail::owned_like(x, Index()); }
   auto output_like(const X& x) const {
     const Derived& block = static_cast<const Derived&>(*this);
     if constexpr (requires { block.output_features(); }) {
       return detail::owned_like(x, block.output_features());
     } else {
       return detail::owned_like(x, ConstRowsView<typename X::Scalar>(x).features());
+    }
+  }
+
+ private:
+  // What does not fit is said here, once and in words, instead of at the end of a list of candidates.
+  template <class X, class... Arguments>
+  auto call(const X& x, Arguments&&... arguments) const {
+    const Derived& block = static_cast<const Derived&>(*this);
+    constexpr bool readable = requires { block.output_like(x); };
+    static_assert(readable, "block(x, ...): x is not what this block reads, a row-major tensor or matrix (or tokens)");
+    if constexpr (readable) {
+      auto y = block.output_like(x);
+      constexpr bool taken = requires { block.forward(x, y, std::forward<Arguments>(arguments)...); };
+      static_assert(taken,
+                    "block(x, ...): forward takes no such arguments; x is of the block's scalar type and rank, and "
+                    "evaluated (a + b is not), and a mask is an object such as Causal{}");
+      if constexpr (taken) block.forward(x, y, std::forward<Arguments>(arguments)...);
+      return y;
     }
   }
 };

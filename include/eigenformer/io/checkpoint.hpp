@@ -161,6 +161,7 @@ Result<void> read_parameters(const TensorSource auto& file, Model& model, const 
 /// shapes, and so does a value that does not fit; in each case before the first parameter is changed.
 template <TensorSource Source, class Model>
 void load_parameters(const Source& file, Model& model, const LoadOptions& options = {}) {
+  static_assert(!std::is_const_v<Model>, "load_parameters: a const model cannot be filled");
   const std::vector<std::string> names = detail::names_in_file(file, model, options);
   value_or_throw(detail::read_parameters(file, model, names, options.read), file.source());
 }

@@ -5,6 +5,8 @@
 #include <eigenformer/core/random.hpp>
 #include <eigenformer/core/tokens.hpp>
 
+#include <concepts>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct EmbeddingOptions {
@@ -61,7 +63,8 @@ class Embedding : public Block<Embedding<T, Storage_>> {
   };
 
   Embedding(const EmbeddingOptions& options, Random random) : Embedding(start_weight(options, random)) {}
-  explicit Embedding(Matrix<Storage> given_weight) : weight(std::move(given_weight)) {
+  template <std::convertible_to<Matrix<Storage>> Weight>  // not a list in braces, as for Linear
+  explicit Embedding(Weight given_weight) : weight(Matrix<Storage>(std::move(given_weight))) {
     require<OptionError>(weight.size() > 0, "Embedding", "expected a weight [vocabulary, dim] of at least [1, 1], got ",
                          weight.shape());
   }
@@ -101,6 +104,7 @@ class Embedding : public Block<Embedding<T, Storage_>> {
 
   /// An owned tensor for y: one dimension more than the tokens' tensor, or a matrix for a list of tokens.
   template <class Tokens>
+  requires std::is_convertible_v<const Tokens&, TokensView>
   auto output_like(const Tokens& tokens) const {
     const Shape shape = TokensView(tokens).shape();
     if constexpr (requires { Tokens::NumDimensions; }) {

@@ -6,6 +6,7 @@
 #include <eigenformer/kernels/gemm.hpp>
 
 #include <cmath>
+#include <concepts>
 #include <optional>
 #include <type_traits>
 
@@ -107,8 +108,9 @@ class Linear : public Block<Linear<T, Storage_>> {
   Linear(const LinearOptions& options, Random random) : Linear(start_weight(options, random)) {
     if (options.bias) bias.emplace(uniform<Vector<T>>(options.out_features, 1, options.in_features, random));
   }
-  explicit Linear(Matrix<Storage> given_weight, std::optional<Vector<T>> given_bias = std::nullopt)
-      : weight(std::move(given_weight)) {
+  template <std::convertible_to<Matrix<Storage>> Weight>  // not a list in braces: g++ takes options alone for one
+  explicit Linear(Weight given_weight, std::optional<Vector<T>> given_bias = std::nullopt)
+      : weight(Matrix<Storage>(std::move(given_weight))) {
     if (given_bias) bias.emplace(std::move(*given_bias));
     check_parameters();
   }

@@ -19,6 +19,15 @@ template <class T, class Pairing = Interleaved, class Storage = T>
 using LlamaLayer = PreNorm<RmsNorm<T>, GroupedQueryAttention<T, Linear<T, Storage>, Rotary<Pairing>>,
                            GatedFeedForward<T, Silu, Linear<T, Storage>>>;
 
+/// What Decoder stacks: layers of a norm, attention that fills a key/value cache, and a feed-forward, as PreNorm arranges
+/// them.
+template <class L, class T>
+concept DecoderLayer = SequenceBlock<L, T, Causal> && requires(const L& layer) {
+  layer.attention_norm;
+  layer.attention.key_value_cache(1, 1);
+  layer.feed_forward;
+};
+
 /// A language model that predicts each token from those before it: embedding, layers under a causal mask, a norm, and
 /// the output projection, which is the embedding itself (TiedOutput<T>) or one of its own (Linear<T>). The embedding is
 /// stored as the output is, unless Storage says otherwise.
@@ -27,7 +36,8 @@ using LlamaLayer = PreNorm<RmsNorm<T>, GroupedQueryAttention<T, Linear<T, Storag
 /// Step by step: `key_values(batch, capacity)` gives the caches; `forward` with them takes the tokens that follow those
 /// already there, and `next_logits` does too but only makes the logits of the last one, [B, vocabulary].
 ///   throws OptionError, ShapeError, and ValueError for a token out of range or a cache without room
-template <class T, class Layer = LlamaLayer<T>, class Output = TiedOutput<T>, class Storage = typename Output::Storage>
+template <class T, DecoderLayer<T> Layer = LlamaLayer<T>, class Output = TiedOutput<T>,
+          class Storage = typename Output::Storage>
 class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
  public:
   using Scalar = T;
@@ -138,6 +148,7 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   }
 
   template <class Tokens>
+  requires std::is_convertible_v<const Tokens&, TokensView>
   auto output_like(const Tokens& tokens) const {
     auto dimensions = embedding.output_like(tokens).dimensions();
     dimensions.back() = vocabulary();

@@ -4,6 +4,8 @@
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/random.hpp>
 
+#include <concepts>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct LearnedPositionsOptions {
@@ -51,7 +53,8 @@ class LearnedPositions : public Block<LearnedPositions<T>> {
 
   LearnedPositions(const LearnedPositionsOptions& options, Random random)
       : LearnedPositions(start_table(options, random)) {}
-  explicit LearnedPositions(Matrix<T> given_table) : weight(std::move(given_table)) {
+  template <std::convertible_to<Matrix<T>> Table>  // not a list in braces, as for Linear
+  explicit LearnedPositions(Table given_table) : weight(Matrix<T>(std::move(given_table))) {
     require<OptionError>(weight.size() > 0, "LearnedPositions",
                          "expected a weight [max_length, dim] of at least [1, 1], got ", weight.shape());
   }

@@ -20,11 +20,10 @@ enum class Rotation { forward, backward };
 
 /// Rotates, in place, pair i of the row at position p = start + l by the angle p frequencies[i].
 ///   x: [B, L, heads, head_dim], of which the first 2 frequencies.size() features turn
-template <class Pairing, class T>
+template <FeaturePairing Pairing, class T>
 void rotary(const HeadsView<T>& x, std::span<const double> frequencies, Index start, Rotation rotation,
             Context& context) {
   constexpr bool interleaved = std::is_same_v<Pairing, Interleaved>;
-  static_assert(interleaved || std::is_same_v<Pairing, HalfSplit>, "Pairing is Interleaved or HalfSplit");
   ScratchScope scope(context.scratch());
   const PositionAngles angles(scope, frequencies, start, x.length());
   const Index half = angles.count();
@@ -70,7 +69,7 @@ void rotary(const HeadsView<T>& x, std::span<const double> frequencies, Index st
 ///   apply, apply_backward: x [B, L, heads, head_dim] in place, row l at position start + l, any start in 0 .. 2^53 - L
 ///   throws OptionError for a rotary_dim that is odd or not in 2 .. head_dim, or a base that is not positive;
 ///          ShapeError for another head_dim; ValueError for another start
-template <class Pairing = Interleaved>
+template <FeaturePairing Pairing = Interleaved>
 class Rotary {
  public:
   explicit Rotary(const RotaryOptions& chosen)

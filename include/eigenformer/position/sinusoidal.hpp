@@ -14,11 +14,10 @@ struct SinusoidalPositionsOptions {
 
 /// y = x + P, where P at position p = start + l has sin(p f_i) and cos(p f_i) at the two features of frequency f_i.
 ///   x, y: [B, L, D], which may be the same    frequencies: [D / 2]
-template <class Pairing, class T>
+template <FeaturePairing Pairing, class T>
 void add_sinusoids(ConstTensorView<T, 3> x, TensorView<T, 3> y, std::span<const double> frequencies, Index start,
                    Context& context) {
   constexpr bool interleaved = std::is_same_v<Pairing, Interleaved>;
-  static_assert(interleaved || std::is_same_v<Pairing, HalfSplit>, "Pairing is Interleaved or HalfSplit");
   const Index batch = x.dimension(0);
   const Index length = x.dimension(1);
   const Index dim = x.dimension(2);
@@ -50,7 +49,7 @@ void add_sinusoids(ConstTensorView<T, 3> x, TensorView<T, 3> y, std::span<const 
 ///   backward:  dx = dy
 ///   throws OptionError for a dim that is odd or below 2 or a base that is not positive, ShapeError for an x or y that
 ///          does not fit, ValueError for a start not in 0 .. 2^53 - length
-template <class T, class Pairing = Interleaved>
+template <class T, FeaturePairing Pairing = Interleaved>
 class SinusoidalPositions : public Block<SinusoidalPositions<T, Pairing>> {
  public:
   using Options = SinusoidalPositionsOptions;
