@@ -52,6 +52,7 @@ struct MultiHeadAttentionOptions {
   double softcap = 0;
   detail::position_options<Position> position{};
 
+  /// The same as options of grouped-query attention.
   operator GroupedQueryAttentionOptions<Position>() const {
     return {dim, heads, heads, head_dim, value_dim, memory_dim, bias, softmax_scale, softcap, position};
   }

@@ -43,7 +43,7 @@ enum class CausalAlignment { bottom_right, top_left };
 /// Query s attends to keys 0 .. s + shift, where shift is T - S (bottom_right) or 0 (top_left). With more queries than
 /// keys bottom_right leaves the first S - T queries no key.
 struct Causal {
-  CausalAlignment alignment = CausalAlignment::bottom_right;
+  CausalAlignment alignment = CausalAlignment::bottom_right;  ///< which corner the diagonal runs into
 
   void check(const AttentionExtent&) const {}
   KeyRange live_keys(const AttentionExtent& extent, Index, Index query) const {

@@ -9,7 +9,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::detail {
 
 // What the arrangements of a norm, a mixer and a feed-forward share.
 
-struct NoOptions {};
+struct NoOptions {};  ///< What a part without options is made from.
 template <class Part>
 struct OptionsOf {
   using type = NoOptions;

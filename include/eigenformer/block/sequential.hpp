@@ -19,6 +19,7 @@ class Sequential : public Block<Sequential<Blocks...>> {
   static_assert((std::is_same_v<scalar_of<Blocks>, Scalar> && ...), "Sequential: every part is of one scalar type");
   using Cache = std::tuple<typename Blocks::Cache...>;
 
+  /// The blocks in the order in which they run.
   explicit Sequential(Blocks... given) : blocks(std::move(given)...) {}
 
   void forward(ConstRowsView<Scalar> x, RowsView<Scalar> y, Context& context, Cache* cache = nullptr) const
@@ -61,7 +62,7 @@ class Sequential : public Block<Sequential<Blocks...>> {
 
   static void members(auto& self, auto&& visit) { visit("", self.blocks); }
 
-  std::tuple<Blocks...> blocks;
+  std::tuple<Blocks...> blocks;  ///< the blocks in order; std::get<i>(…)
 
  private:
   static constexpr std::size_t count = sizeof...(Blocks);

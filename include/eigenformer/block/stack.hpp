@@ -16,8 +16,8 @@ class Stack : public Block<Stack<Layer>> {
  public:
   using Scalar = scalar_of<Layer>;
   struct Options {
-    Index count = 0;
-    detail::options_of<Layer> layer;
+    Index count = 0;                  ///< number of layers
+    detail::options_of<Layer> layer;  ///< of every layer
   };
   struct Cache {
     std::vector<typename Layer::Cache> layers;
@@ -28,6 +28,7 @@ class Stack : public Block<Stack<Layer>> {
     layers.reserve(static_cast<std::size_t>(options.count));
     for (Index i = 0; i < options.count; ++i) layers.push_back(detail::make_part<Layer>(options.layer, random));
   }
+  /// The layers in the order in which they run.
   explicit Stack(std::vector<Layer> given) : layers(std::move(given)) {}
 
   template <class Mask>

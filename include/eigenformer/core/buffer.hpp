@@ -34,6 +34,7 @@ struct CacheLineAllocator {
 template <class T>
 class Buffer {
  public:
+  /// Makes room for `count` elements and returns the first.
   T* resize(Index count) {
     if (count > static_cast<Index>(storage_.size())) {
       storage_.clear();  // what was there need not move

@@ -11,6 +11,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct ContextOptions {
   int threads = 1;
+  /// what kernels run with; the widest that this machine knows
   InstructionSet instruction_set = best_instruction_set();
   Profiler* profiler = nullptr;  ///< not owned; must outlive the Context
 };
@@ -21,7 +22,7 @@ struct ContextOptions {
 ///   throws OptionError if threads is not in 1 .. 1024 or this machine cannot run the instruction set
 class Context {
  public:
-  static constexpr int max_threads = 1024;
+  static constexpr int max_threads = 1024;  ///< most threads that a Context can have
 
   explicit Context(const ContextOptions& options = {})
       : team_(checked(options).threads), instruction_set_(options.instruction_set), profiler_(options.profiler) {}
@@ -68,6 +69,7 @@ class Context {
 /// Tells the Context's profiler, if there is one, that a block runs for the length of a scope.
 class ProfileScope {
  public:
+  /// `block` is its name, which must outlive the scope.
   ProfileScope(const Context& context, std::string_view block) : profiler_(context.profiler()) {
     if (profiler_) profiler_->enter(block);
   }

@@ -52,8 +52,8 @@ struct Parameter : detail::ParameterValue<T, Rank> {
   using typename Base::Value;
   static constexpr bool learnable = true;  ///< whether there is a gradient to speak of
 
-  Value gradient;
-  bool trainable = true;
+  Value gradient;         ///< empty, or of the shape of `value`
+  bool trainable = true;  ///< whether backward computes its gradient
 
   /// Empty as long as there is no gradient.
   std::span<T> gradients() { return {gradient.data(), static_cast<std::size_t>(gradient.size())}; }
@@ -67,6 +67,7 @@ struct Parameter : detail::ParameterValue<T, Rank> {
     }
     return gradient;
   }
+  /// Sets the gradient, if there is one, to zero.
   void zero_gradient() { std::fill_n(gradient.data(), gradient.size(), T(0)); }
 };
 
@@ -86,7 +87,9 @@ struct Parameter<S, Rank> : detail::ParameterValue<S, Rank> {
 class Name {
  public:
   constexpr Name() = default;
+  /// A part of what `parent` names, which must outlive it.
   constexpr Name(const Name& parent, std::string_view part) : parent_(&parent), part_(part) {}
+  /// An element of the list that `parent` names, which must outlive it.
   constexpr Name(const Name& parent, Index position) : parent_(&parent), position_(position) {}
 
   std::string str() const {

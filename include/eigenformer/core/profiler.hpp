@@ -15,7 +15,9 @@ class Profiler {
   Profiler(const Profiler&) = delete;
   Profiler& operator=(const Profiler&) = delete;
   virtual ~Profiler() = default;
+  /// A block begins; calls nest.
   virtual void enter(std::string_view block) = 0;
+  /// The block that was entered last ends.
   virtual void leave() = 0;
 };
 

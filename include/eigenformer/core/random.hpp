@@ -14,14 +14,18 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// operations alone (integer arithmetic, division, square root, fused multiply-add), never from a library's log or cos.
 class Random {
  public:
+  /// Every seed gives a stream of its own, the same everywhere.
   explicit Random(std::uint64_t seed) {
     for (std::uint64_t& word : state_) word = splitmix(seed);
   }
   /// Copying is said aloud: blocks take a Random by value, and two blocks handed the same one by mistake would start
   /// from the same weights. `random.split()` is what they should be given.
   explicit Random(const Random&) = default;
+  /// Takes over the stream.
   Random(Random&&) = default;
+  /// Both go on with the same numbers.
   Random& operator=(const Random&) = default;
+  /// Takes over the stream.
   Random& operator=(Random&&) = default;
   ~Random() = default;
 
@@ -68,6 +72,7 @@ class Random {
 
   /// The four words of the state, to save and restore a stream.
   const std::array<std::uint64_t, 4>& state() const { return state_; }
+  /// Goes on where `state` was read.
   void restore(const std::array<std::uint64_t, 4>& state) { state_ = state; }
 
  private:

@@ -15,8 +15,8 @@ class ScratchArena {
  public:
   /// Where the arena stands; `release` goes back to it.
   struct Mark {
-    std::size_t chunk = 0;
-    std::size_t used = 0;
+    std::size_t chunk = 0;  ///< which piece of memory is in use
+    std::size_t used = 0;   ///< how much of it is taken
   };
 
   /// Uninitialised memory at the start of a cache line, valid until the arena goes back before it.
@@ -31,7 +31,9 @@ class ScratchArena {
     return memory;
   }
 
+  /// How much is taken now.
   Mark mark() const { return mark_; }
+  /// Gives back all that was taken since the mark.
   void release(const Mark& mark) { mark_ = mark; }
 
   /// Bytes held, whether in use or not.
@@ -73,6 +75,7 @@ class ScratchArena {
 /// Scopes nest; memory of an inner scope is gone with it. Only the thread that owns the Context may take.
 class ScratchScope {
  public:
+  /// Gives back at its end what was taken through it.
   explicit ScratchScope(ScratchArena& arena) : arena_(arena), mark_(arena.mark()) {}
   ~ScratchScope() { arena_.release(mark_); }
   ScratchScope(const ScratchScope&) = delete;

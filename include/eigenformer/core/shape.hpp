@@ -20,6 +20,7 @@ class Shape {
   static constexpr int max_rank = 8;
 
   constexpr Shape() = default;
+  /// Throws ShapeError for more than max_rank dimensions.
   Shape(std::initializer_list<Index> extents) : Shape(extents.begin(), static_cast<int>(extents.size())) {}
   /// Throws ShapeError if the rank is not in 0 .. max_rank.
   Shape(const Index* extents, int rank) : rank_(rank) {

@@ -74,6 +74,7 @@ class TensorView : public Eigen::TensorMap<Tensor<T, Rank>> {
   using Map = Eigen::TensorMap<Tensor<T, Rank>>;
   using Map::Map;
   using Map::operator=;
+  /// Copies the elements.
   TensorView& operator=(const ConstTensorView<T, Rank>& other) {
     Map::operator=(static_cast<const typename ConstTensorView<T, Rank>::Map&>(other));  // Eigen knows its own maps only
     return *this;

@@ -50,6 +50,7 @@ inline void spin_pause() {
 /// the others do. Allocates nothing per loop.
 class ThreadTeam {
  public:
+  /// Starts threads - 1 threads, which sleep until they are needed.
   explicit ThreadTeam(int threads) : threads_(threads) {
     if (threads > 1) pool_ = std::make_unique<Pool>(threads - 1);
   }

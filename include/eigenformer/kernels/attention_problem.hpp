@@ -10,8 +10,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// The keys first .. last - 1 of a sequence; none if last <= first.
 struct KeyRange {
-  Index first = 0;
-  Index last = 0;
+  Index first = 0;  ///< the first key
+  Index last = 0;   ///< the key behind the last
 };
 
 /// Keys and values that lie together: a prefix, a cache, the current tokens. Attention reads several of them side by
@@ -41,9 +41,10 @@ struct AttentionProblem {
   Index kv_heads = 0;
   Index keys = 0;       ///< T
   Index value_dim = 0;  ///< d_v
-  T scale = 1;
-  T softcap = 0;  ///< 0 is none
+  T scale = 1;          ///< factor of the scores
+  T softcap = 0;        ///< 0 is none
 
+  /// Query heads that share one key/value head.
   Index group() const { return query.heads() / kv_heads; }
   const KeyRange& live_keys(Index batch, Index position) const { return live[batch * query.length() + position]; }
 };
@@ -52,14 +53,16 @@ struct AttentionProblem {
 /// that their keys and values are read once: column c is query c / heads of head first_head + c % heads.
 struct AttentionTask {
   Index batch = 0;
-  Index first_head = 0;
+  Index first_head = 0;  ///< the first of its query heads
   Index heads = 1;
-  Index kv_head = 0;
-  Index first_column = 0;
+  Index kv_head = 0;       ///< the key/value head that they share
+  Index first_column = 0;  ///< its first column among those of all its heads
   Index columns = 0;
   KeyRange keys{};  ///< the part of the context that this task looks at
 
+  /// The query of a column.
   Index position(Index c) const { return (first_column + c) / heads; }
+  /// The query head of a column.
   Index head(Index c) const { return first_head + (first_column + c) % heads; }
 };
 
@@ -78,9 +81,11 @@ struct KeyTile {
 template <class T>
 class KeyTiles {
  public:
+  /// Of the keys that one task looks at.
   KeyTiles(const AttentionProblem<T>& problem, const AttentionTask& task, KeyRange range)
       : problem_(problem), task_(task), position_(range.first), last_(range.last) {}
 
+  /// The next tile, of at most that many rows; false behind the last.
   bool next(KeyTile<T>& tile, Index most_rows) {
     if (position_ >= last_) return false;
     while (position_ >= begin_ + problem_.segments[segment_].keys.length()) {
@@ -114,12 +119,13 @@ class KeyTiles {
 /// the largest score and the sum of weights; `combine` puts them together.
 template <class T>
 struct AttentionResult {
-  HeadsView<T> y;            ///< [B, S, H, d_v]
-  T* log_sum_exp = nullptr;  ///< [B, H, S] or null
-  T* part_rows = nullptr;    ///< [columns, d_v] of this task if it is one part of several, else null
-  T* part_maximum = nullptr;
-  T* part_sum = nullptr;
+  HeadsView<T> y;             ///< [B, S, H, d_v]
+  T* log_sum_exp = nullptr;   ///< [B, H, S] or null
+  T* part_rows = nullptr;     ///< [columns, d_v] of this task if it is one part of several, else null
+  T* part_maximum = nullptr;  ///< [columns], largest scores of this part
+  T* part_sum = nullptr;      ///< [columns], sums of weights of this part
 
+  /// Where a query's goes, or null.
   T* log_sum_exp_at(Index batch, Index head, Index position) const {
     return log_sum_exp == nullptr ? nullptr : log_sum_exp + (batch * y.heads() + head) * y.length() + position;
   }

@@ -10,9 +10,9 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 /// spread = sum_c w_c (maximum - x_c) with the class weights w.
 template <class T>
 struct RowOfLogits {
-  T maximum;
-  T sum;
-  T spread;
+  T maximum;  ///< largest logit
+  T sum;      ///< of exp(x_c - maximum)
+  T spread;   ///< of w_c (maximum - x_c)
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

@@ -16,9 +16,9 @@ template <class T>
 struct AdamWUpdate {
   T keep;  ///< 1 - learning rate x weight decay
   T beta1;
-  T one_minus_beta1;
+  T one_minus_beta1;  ///< taken in double
   T beta2;
-  T one_minus_beta2;
+  T one_minus_beta2;    ///< taken in double
   T second_correction;  ///< 1 / sqrt(1 - beta2^t)
   T epsilon;
   T rate;  ///< learning rate / (1 - beta1^t)
@@ -30,9 +30,9 @@ template <class T>
 struct SgdUpdate {
   T weight_decay;
   T momentum;
-  T fresh;
-  T from_gradient;
-  T from_velocity;
+  T fresh;          ///< 1 - dampening, or 1 in the first step
+  T from_gradient;  ///< how much of d is stepped by
+  T from_velocity;  ///< how much of u is stepped by
   T rate;
 };
 

@@ -39,11 +39,11 @@ struct Product {
   Index rows;
   Index columns;
   Index depth;
-  Operand<T> a;
-  Operand<Stored> b;
-  T* c;
+  Operand<T> a;       ///< [rows, depth]
+  Operand<Stored> b;  ///< [depth, columns]
+  T* c;               ///< [rows, columns]
   Index c_stride;
-  Destination destination = Destination::overwrite;
+  Destination destination = Destination::overwrite;  ///< whether C is written or added to
 };
 
 /// The epilogue of a product that adds bias[column] to every row, or nothing where there is no bias.

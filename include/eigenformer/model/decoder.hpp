@@ -42,8 +42,10 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
  public:
   using Scalar = T;
   using Options = DecoderOptions;
+  /// The norm behind the last layer, of the layers' type.
   using Norm = decltype(Layer::attention_norm);
   using KeyValues = std::vector<KeyValueCache<T>>;  ///< one for each layer
+  /// Whether the output projection is the embedding.
   static constexpr bool tied = std::is_same_v<Output, TiedOutput<T, Storage>>;
   static_assert(tied || Projection<Output, T>,
                 "Decoder: the output is TiedOutput<T, Storage>, stored as the embedding, or a projection");

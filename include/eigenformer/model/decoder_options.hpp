@@ -12,6 +12,7 @@ struct DecoderOptions {
   Index layers = 1;
   Index heads = 1;
   Index kv_heads = heads;
+  /// features of a head; dim / heads unless given
   Index head_dim = detail::equal_share(dim, heads);
   Index hidden = 4 * dim;          ///< inside the feed-forward blocks
   bool attention_bias = false;     ///< of all four projections

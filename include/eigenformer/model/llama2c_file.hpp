@@ -21,6 +21,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// exactly what they imply: the file may come from a stranger.
 class Llama2cFile {
  public:
+  /// Opens and checks the file; throws FileError for a fault in it.
   explicit Llama2cFile(const std::filesystem::path& path)
       : Llama2cFile(value_or_throw(try_open(path), path.string())) {}
 

@@ -13,8 +13,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 ///   normalised: [N, D]    inverse: [N], 1 / deviation
 template <class T>
 struct NormCache {
-  Buffer<T> normalised;
-  Buffer<T> inverse;
+  Buffer<T> normalised;  ///< [N, D], rows before gain and bias
+  Buffer<T> inverse;     ///< [N], one over each row's deviation or root mean square
 };
 
 namespace detail {

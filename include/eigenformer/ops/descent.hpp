@@ -28,7 +28,7 @@ struct AdamWStep {
   double beta2;
   double epsilon;
   double weight_decay;
-  double t;
+  double t;  ///< number of the step, from 1
 };
 
 /// Loshchilov & Hutter 2019, algorithm 2, with the decay multiplied by the learning rate as in PyTorch:

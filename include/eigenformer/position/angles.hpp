@@ -46,10 +46,13 @@ class PositionAngles {
     }
   }
 
+  /// Number of frequencies.
   Index count() const { return static_cast<Index>(frequencies_.size()); }
   /// Positions come in blocks that share their coarse part c.
   Index blocks() const { return start_ == end_ ? 0 : (end_ - 1) / stride - start_ / stride + 1; }
+  /// First position of a block.
   Index first(Index block) const { return block == 0 ? start_ : (start_ / stride + block) * stride; }
+  /// Last position of a block.
   Index last(Index block) const { return (std::min)(end_, (start_ / stride + block + 1) * stride) - 1; }
 
   /// Calls store(position, i, cosine, sine) for every position of a block and every frequency i.

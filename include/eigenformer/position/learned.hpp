@@ -48,7 +48,7 @@ class LearnedPositions : public Block<LearnedPositions<T>> {
  public:
   using Options = LearnedPositionsOptions;
   struct Cache {
-    Index start = 0;
+    Index start = 0;  ///< position of the first row
   };
 
   LearnedPositions(const LearnedPositionsOptions& options, Random random)

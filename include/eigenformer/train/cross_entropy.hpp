@@ -13,6 +13,7 @@ struct CrossEntropyOptions {
   std::span<const T> class_weights = {};  ///< [V], none of them negative; empty for ones
 };
 
+/// What cross_entropy returns.
 struct CrossEntropyLoss {
   double mean = 0;    ///< in nats; 0 if nothing was counted
   double weight = 0;  ///< the number of counted targets, or the sum of their class weights: what the mean is taken over

@@ -15,21 +15,21 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Defaults for double. A difference quotient of step h carries an error of about h^2 from the curvature and eps |f| /
 /// h from rounding, so float needs larger numbers throughout, and shows only gross mistakes.
 struct GradientCheckOptions {
-  double step = 1e-6;
-  double absolute = 1e-5;
-  double relative = 1e-3;
+  double step = 1e-6;      ///< h: a difference is that of value - h and value + h
+  double absolute = 1e-5;  ///< difference allowed, absolute
+  double relative = 1e-3;  ///< difference allowed, relative to the derivative
   Index values_each = 0;   ///< how many values of each parameter are tried, chosen at random; 0 for all
   std::uint64_t seed = 1;  ///< of that choice, and of what the output is multiplied with
 };
 
 /// What a gradient check found. An error is |analytic - numeric| / (absolute + relative |numeric|), so 1 is the limit.
 struct GradientCheck {
-  double worst = 0;
+  double worst = 0;  ///< largest difference, in units of its limit; above 1 is a failure
   std::string name;  ///< the parameter with the worst error, or `x`
   Index position = 0;
-  double analytic = 0;
-  double numeric = 0;
-  Index compared = 0;
+  double analytic = 0;  ///< what backward says
+  double numeric = 0;   ///< what differences say
+  Index compared = 0;   ///< number of derivatives looked at
 
   /// False also if nothing was compared.
   bool passed() const { return compared > 0 && worst <= 1; }

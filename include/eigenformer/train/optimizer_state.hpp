@@ -15,7 +15,9 @@ enum class WeightDecay { all, matrices };
 template <class T, int Buffers>
 class OptimizerState {
  public:
+  /// What is kept for one parameter.
   struct Slot {
+    /// running means, of the size of the parameter
     std::array<Parameter<T>, static_cast<std::size_t>(Buffers)> buffers;
     Parameter<T> steps;  ///< one number; a parameter, so that it is saved like the rest
     Index size = 0;      ///< of the model's parameter

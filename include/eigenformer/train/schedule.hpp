@@ -8,10 +8,10 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct WarmupCosineOptions {
-  Index warmup_steps = 0;
-  Index total_steps = 1;
-  double peak = 1e-3;
-  double floor = 0;
+  Index warmup_steps = 0;  ///< steps of linear growth, from 0
+  Index total_steps = 1;   ///< step from which the rate stays at `floor`
+  double peak = 1e-3;      ///< rate at the end of the warm-up
+  double floor = 0;        ///< rate at the end, and after it
 };
 
 /// The learning rate of step 0, 1, ...: linear from peak / warmup_steps up to peak, which the last step of the warm-up
