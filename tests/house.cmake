@@ -61,6 +61,11 @@ add_script_test(Exceptions.may_be_off no_exceptions/check.cmake "-DSCRATCH=${scr
 set(compiled_headers "-DHEADERS=${scratch}/compile/headers.hpp")
 add_script_test(Compile.headers_once compile/check.cmake ${compiled_headers})
 set_tests_properties(Compile.headers_once PROPERTIES FIXTURES_SETUP compiled_headers)
+set(docs "${PROJECT_BINARY_DIR}/docs")
+add_script_test(Documentation.covers_every_public_name documentation/check.cmake
+  "-DDOXYFILE=${docs}/Doxyfile" "-DWARNINGS=${docs}/warnings.txt")
+set_tests_properties(Documentation.covers_every_public_name PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
+
 file(GLOB contracts CONFIGURE_DEPENDS compile/*.cpp)
 foreach(contract IN LISTS contracts)
   get_filename_component(name "${contract}" NAME_WE)

@@ -95,6 +95,7 @@ BEGIN {
   meaning["Token"] = "The type of a token's number."
   meaning["gradients"] = "All elements of the gradient, as one span; empty as long as there is none."
   meaning["operator<<"] = "Writes it as messages show it."
+  meaning["operator="] = "Becomes what the other is."
   meaning["operator=="] = "Whether both hold the same."
   meaning["operator[]"] = "The element at that place, which is not checked."
   meaning["columns"] = "Number of columns."
@@ -110,6 +111,23 @@ BEGIN {
   meaning["column_stride"] = "Elements from a number to the one beside it."
   meaning["max_rank"] = "Most dimensions that it can hold."
   meaning["rank"] = "Number of dimensions."
+  meaning["view"] = "The text, which lives as long as this."
+  meaning["empty"] = "Whether there is nothing in it."
+  meaning["append"] = "Adds at the end; what does not fit is cut."
+  meaning["contains"] = "Whether it holds that name."
+  meaning["fault"] = "What is wrong; only where something is."
+  meaning["operator bool"] = "Whether there is a value; false means a fault."
+  meaning["operator*"] = "The value; only where there is one."
+  meaning["operator->"] = "The value; only where there is one."
+  meaning["rule"] = "The number of the rule that is broken, 0 if none of the format's."
+  meaning["tensor"] = "The tensor that it is about, escaped; empty if none."
+  meaning["header"] = "What the file says about its tensors."
+  meaning["limits"] = "How much is believed of a file."
+  meaning["links"] = "Whether symbolic links may lead out of the folder."
+  meaning["narrowing"] = "What becomes of values that do not fit exactly."
+  meaning["finite"] = "Whether infinities and NaN are let through."
+  meaning["open"] = "Opens and checks it; a fault comes as a value."
+  meaning["allocate"] = "Memory for so much, or a fault instead of an exception."
   meaning["find"] = "What has that name, or nothing."
   meaning["source"] = "Where it came from, for messages."
   meaning["format"] = "The name of the format, for messages."
@@ -135,6 +153,7 @@ function explain(indent, text) {
   if (!documented && text != "") print indent "/// " text
 }
 function constructor_meaning(text) {
+  if (owner == "Result") return "From either side, so that a function returns a value or a fault."
   if (owner ~ /View$/) return "Sees what is there, in place."
   if (text ~ /Options[A-Za-z<>]*&/) return "From options; throws OptionError for one that is out of range."
   if (text ~ /given_|norm_of_/) return "From given parts or weights."
@@ -143,8 +162,8 @@ function constructor_meaning(text) {
 
 { gsub(/::inline EIGENFORMER_ABI/, "") }  # readers need not know that the namespace has a version
 /^ *\/\/\// { flush_held(); print; documented = 1; next }
-/^(class|struct) [A-Za-z]+/ {
-  owner = $2; sub(/[^A-Za-z].*/, "", owner)
+/^(class|struct) (\[\[nodiscard\]\] )?[A-Za-z]+/ {
+  owner = $2 ~ /^\[/ ? $3 : $2; sub(/[^A-Za-z].*/, "", owner)
   made = owner; sub(/Options$/, "", made)
   if (made != owner) explain("", "What " made " is made from or called with.")
   flush_held(); print; documented = 0; next
@@ -162,7 +181,7 @@ function constructor_meaning(text) {
   if (text ~ /^  requires /) sub("requires .*[ >]" owner "\\(", owner "(", text)
   if (text ~ /^ *using [A-Za-z]+ =/) {
     name = text; sub(/^ *using /, "", name); sub(/ .*/, "", name)
-  } else if (match(text, /operator(<<|==|\[\])/)) {
+  } else if (match(text, /operator( bool|->|<<|==|=|\[\]|\*)/)) {
     name = substr(text, RSTART, RLENGTH)
   } else if (match(text, /[A-Za-z_]+\(/)) {
     name = substr(text, RSTART, RLENGTH - 1)
@@ -170,7 +189,8 @@ function constructor_meaning(text) {
     name = substr(text, RSTART, RLENGTH); sub(/[^A-Za-z_0-9].*/, "", name)
   }
   if (text !~ /\/\/\/</ && name != "" && text !~ /^ *(return|public|private|static_assert)/) {
-    if (name == owner) explain(indent, constructor_meaning(text))
+    if (text ~ owner "&& ?[a-z]*\\)") explain(indent, "Takes over what the other had.")
+    else if (name == owner) explain(indent, constructor_meaning(text))
     else if (name in meaning) explain(indent, meaning[name])
   }
   flush_held(); print; documented = 0; next

@@ -44,7 +44,7 @@ struct MultiHeadAttentionOptions {
   static constexpr std::string_view block = "MultiHeadAttention";
   Index dim = 0;
   Index heads = 1;
-  Index head_dim = detail::equal_share(dim, heads);
+  Index head_dim = detail::equal_share(dim, heads);  ///< of queries and keys
   Index value_dim = head_dim;
   Index memory_dim = dim;
   bool bias = true;
@@ -65,7 +65,7 @@ struct MultiQueryAttentionOptions {
   static constexpr std::string_view block = "MultiQueryAttention";
   Index dim = 0;
   Index heads = 1;
-  Index head_dim = detail::equal_share(dim, heads);
+  Index head_dim = detail::equal_share(dim, heads);  ///< of queries and keys
   Index value_dim = head_dim;
   Index memory_dim = dim;
   bool bias = false;
@@ -73,6 +73,7 @@ struct MultiQueryAttentionOptions {
   double softcap = 0;
   detail::position_options<Position> position{};
 
+  /// The same as options of grouped-query attention.
   operator GroupedQueryAttentionOptions<Position>() const {
     return {dim, heads, 1, head_dim, value_dim, memory_dim, bias, softmax_scale, softcap, position};
   }

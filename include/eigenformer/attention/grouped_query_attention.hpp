@@ -40,6 +40,12 @@ struct AttentionCache {
 ///   memory_dim]  output.weight [dim, heads value_dim]
 ///   throws OptionError for options that do not go together, ShapeError for tensors that do not fit, ValueError for a
 ///          key/value cache without room; before anything is written
+/// @code
+/// ef::GroupedQueryAttention<float> attention({.dim = 64, .heads = 4, .kv_heads = 2}, ef::Random(42));
+/// ef::Tensor<float, 3> x(2, 11, 64);  // [batch, length, features]
+/// x.setZero();
+/// ef::Tensor<float, 3> y = attention(x, ef::Causal{});
+/// @endcode
 template <class T, class Projection_ = Linear<T>, class Position = NoPosition,
           class Chosen = GroupedQueryAttentionOptions<Position>>
 class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_, Position, Chosen>> {

@@ -19,6 +19,14 @@ struct KeyValueCacheOptions {
 ///   keys: [batch, length, kv_heads, head_dim]    values: [batch, length, kv_heads, value_dim]
 ///   throws OptionError for an option below 1 (capacity: 0), ShapeError for keys or values that do not fit, ValueError
 ///   for more positions than there is room for; what throws changes nothing
+/// @code
+/// ef::GroupedQueryAttention<float> attention({.dim = 64, .heads = 4, .kv_heads = 2}, ef::Random(42));
+/// ef::KeyValueCache<float> cache = attention.key_value_cache(1, 16);  // one sequence, room for 16 positions
+/// ef::Context context;
+/// ef::Tensor<float, 3> token(1, 1, 64), y(1, 1, 64);
+/// token.setZero();
+/// attention.forward(token, y, ef::Causal{}, cache, context);  // cache.length() is 1 now
+/// @endcode
 template <class T>
 class KeyValueCache {
  public:

@@ -78,8 +78,8 @@ template <HalfPrecision S, int Rank>
 struct Parameter<S, Rank> : detail::ParameterValue<S, Rank> {
   using Base = detail::ParameterValue<S, Rank>;
   using Base::Base;
-  static constexpr bool learnable = false;
-  static constexpr bool trainable = false;
+  static constexpr bool learnable = false;  ///< has no gradient
+  static constexpr bool trainable = false;  ///< is never trained
 };
 
 /// The dotted name of a parameter, such as `layers.0.attention.query.weight`: a chain of parts that becomes text only

@@ -12,6 +12,11 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// A small random generator whose every draw is the same on every platform and compiler: xoshiro256** (Blackman & Vigna
 /// 2021, "Scrambled Linear Pseudorandom Number Generators") seeded through splitmix64. Real numbers come from exact
 /// operations alone (integer arithmetic, division, square root, fused multiply-add), never from a library's log or cos.
+/// @code
+/// ef::Random random(42);
+/// ef::Linear<float> first({.in_features = 3, .out_features = 2}, random.split());
+/// ef::Linear<float> second({.in_features = 3, .out_features = 2}, random.split());  // other weights
+/// @endcode
 class Random {
  public:
   /// Every seed gives a stream of its own, the same everywhere.

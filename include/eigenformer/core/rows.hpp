@@ -56,6 +56,10 @@ class RowsMap
 /// What token-wise blocks read: any tensor, or any row-major Eigen matrix, seen as rows of features [N, D] in place.
 /// Row n begins at `data() + n * stride()`. A vector is one row. Column-major matrices do not convert: their rows lie
 /// apart.
+/// @code
+/// float numbers[6] = {1, 2, 3, 4, 5, 6};
+/// ef::Matrix<float> y = ef::LayerNorm<float>({.dim = 3})(ef::ConstRowsView<float>(numbers, 2, 3, 3));
+/// @endcode
 template <class T>
 class ConstRowsView : public detail::RowsMap<const T> {
  public:

@@ -14,7 +14,9 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 class ByteSource {
  public:
   ByteSource() = default;  ///< no bytes
+  /// Reads the file, which stays open.
   ByteSource(InputFile file) : bytes_(std::move(file)) {}
+  /// Reads memory that someone else owns.
   ByteSource(std::span<const std::byte> memory) : bytes_(memory) {}
 
   std::uint64_t size() const {

@@ -41,6 +41,7 @@ enum class Dtype : std::uint8_t {
 };
 // clang-format on
 
+/// What the format says about a type.
 struct DtypeInfo {
   std::string_view name;  ///< as files spell it, case-sensitive
   unsigned bits;          ///< of one element; some types pack several into a byte

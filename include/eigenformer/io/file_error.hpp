@@ -43,6 +43,7 @@ inline std::string describe(const FileFault& fault, const std::string& source) {
 /// A file that cannot be read or written, or that breaks a rule of its format.
 class FileError : public Error {
  public:
+  /// `source` is what the message calls the file.
   FileError(const FileFault& fault, const std::string& source) : Error(describe(fault, source)), fault_(fault) {}
 
   /// With a list that is too long for a fault.

@@ -18,6 +18,7 @@ template <std::size_t Capacity>
 class FixedText {
  public:
   constexpr FixedText() = default;
+  /// The text, cut to the capacity.
   FixedText(std::string_view text) { append(text); }
 
   FixedText& append(std::string_view text) {

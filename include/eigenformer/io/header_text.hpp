@@ -24,6 +24,7 @@ class HeaderText {
     return text;
   }
 
+  /// All of it, to be parsed in place.
   std::span<char> characters() const { return {reinterpret_cast<char*>(words_.get()), bytes_}; }
   /// Room for `count` positions behind the first `end` bytes. Whether there is room, the caller must know.
   std::span<std::uint32_t> positions_behind(std::size_t end, std::size_t count) const {

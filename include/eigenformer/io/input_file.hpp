@@ -29,6 +29,7 @@ inline FileFault system_fault(std::string_view tried) noexcept {
 /// the file between the question and the reading.
 class InputFile {
  public:
+  /// how files are opened: never blocking, never taking a terminal
   static constexpr int opening_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
   /// Refuses everything but regular files (rule 35); a pipe without a writer does not block it.

@@ -34,12 +34,16 @@ enum class JsonFault {
 /// here.
 class JsonScanner {
  public:
+  /// At the beginning of the text, which must outlive it.
   explicit JsonScanner(std::string_view text) : text_(text) {}
 
   std::size_t position() const { return at_; }
+  /// Whether all was read.
   bool at_end() const { return at_ == text_.size(); }
+  /// The next character, or zero behind the last.
   char peek() const { return at_end() ? '\0' : text_[at_]; }
 
+  /// Passes over the four characters that JSON takes for space.
   void skip_whitespace() {
     while (!at_end() && (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t')) ++at_;
   }
@@ -107,6 +111,7 @@ class JsonScanner {
     const std::errc error = std::from_chars(text_.data() + first, text_.data() + at_, value).ec;
     return error == std::errc() ? JsonFault::none : JsonFault::too_large;
   }
+  /// Reads `true` or `false`.
   JsonFault boolean(bool& value) {
     value = take_word("true");
     return value || take_word("false") ? JsonFault::none : kind_of_mismatch();
@@ -119,7 +124,7 @@ class JsonScanner {
     return true;
   }
 
-  static constexpr int max_depth = 64;
+  static constexpr int max_depth = 64;  ///< deepest nesting that skip_value follows
   /// Passes over a value of any kind, which must be JSON and nest objects and arrays at most `depth` deep (up to
   /// max_depth). Keys may repeat.
   JsonFault skip_value(int depth) {

@@ -16,6 +16,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// full disk; without `commit` nothing remains.
 class OutputFile {
  public:
+  /// Begins a file beside `path`, under another name.
   static Result<OutputFile> create(const std::filesystem::path& path) {
     OutputFile file;
     file.target_ = path.native();
@@ -40,6 +41,7 @@ class OutputFile {
     ::unlink(partial_.c_str());
   }
 
+  /// Appends to what was written.
   Result<void> write(std::span<const std::byte> bytes) noexcept {
     while (!bytes.empty()) {
       constexpr std::size_t most = std::size_t{1} << 30U;

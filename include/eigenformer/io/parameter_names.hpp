@@ -14,8 +14,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// layer and takes its place in the other name.
 ///   {"layers.*.attention.query.weight", "model.layers.*.self_attn.q_proj.weight"}
 struct NamePair {
-  std::string_view ours;
-  std::string_view theirs;
+  std::string_view ours;    ///< name in the model
+  std::string_view theirs;  ///< name in the file
 };
 
 namespace detail {
@@ -37,7 +37,7 @@ inline std::optional<std::string_view> number_in(std::string_view name, std::str
 /// What a file calls the parameters of a model: `prefix`, then the name that the table gives, or the model's own where
 /// there is no table.
 struct ParameterNames {
-  std::string prefix = {};
+  std::string prefix = {};               ///< what stands before every name in the file
   std::span<const NamePair> table = {};  ///< not owned
 
   /// The file's name for a parameter, or nothing if the table has no row for it.

@@ -21,6 +21,11 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 ///
 /// Functions named `try_...` return a Result and never throw; the others raise FileError with the same content.
 /// Metadata is handed out on request and never interpreted. A const file may be read by several threads at once.
+/// @code
+/// ef::save_safetensors("example.safetensors", ef::LayerNorm<float>({.dim = 7}));
+/// const ef::SafetensorsFile file("example.safetensors");
+/// const ef::Tensor<float, 1> weight = file.tensor<float, 1>("weight");
+/// @endcode
 class SafetensorsFile : public SafetensorsAccess<SafetensorsFile> {
  public:
   /// Opens a regular file, which stays open as long as the object lives.

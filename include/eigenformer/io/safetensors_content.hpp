@@ -12,7 +12,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// The bytes of a safetensors file with their validated header (rules 1 to 33).
 struct SafetensorsContent {
-  ByteSource bytes;
+  ByteSource bytes;  ///< the whole file
   SafetensorsHeader header;
   std::uint64_t data_begin = 0;  ///< where the tensors' bytes begin
 

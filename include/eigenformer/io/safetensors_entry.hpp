@@ -15,13 +15,14 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// One tensor of a file: what the header says about it. The name lives as long as the header that gave it.
 struct SafetensorsEntry {
   std::string_view name;
-  Dtype dtype = Dtype::f32;
+  Dtype dtype = Dtype::f32;  ///< type of its elements
   Shape shape;
   std::uint64_t begin = 0;     ///< first byte, counted from the start of the data section
   std::uint64_t end = 0;       ///< one past the last byte
   std::uint32_t position = 0;  ///< where the header describes it, counted from the start of the file
   std::uint32_t shard = 0;     ///< in which file of a folder it lies
 
+  /// Size in bytes.
   std::uint64_t bytes() const { return end - begin; }
 };
 

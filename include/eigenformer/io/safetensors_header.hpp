@@ -56,12 +56,16 @@ class SafetensorsHeader {
     return entry_at(*at);
   }
 
+  /// A key of the metadata with its value.
   struct Pair {
-    std::string_view key, value;
+    std::string_view key;    ///< unescaped
+    std::string_view value;  ///< unescaped
   };
+  /// Number of metadata pairs.
   std::size_t metadata_size() const { return metadata_.size(); }
   /// The i-th pair in the order of keys.
   Pair metadata(std::size_t i) const { return pair_at(metadata_[i]); }
+  /// The value of that key in the metadata, or nothing.
   std::optional<std::string_view> find_metadata(std::string_view key) const {
     const auto at =
         std::lower_bound(metadata_.begin(), metadata_.end(), key,

@@ -30,6 +30,7 @@ class SafetensorsWriter {
  public:
   std::map<std::string, std::string> metadata;
 
+  /// A tensor, whose elements must live until write.
   template <StoredElement T>
   void add(std::string name, const Shape& shape, std::span<const T> values) {
     static_assert(std::endian::native == std::endian::little,

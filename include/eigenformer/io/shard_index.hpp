@@ -28,6 +28,7 @@ class ShardIndex {
 
   /// Number of tensors.
   std::size_t size() const { return tensors_.size(); }
+  /// Where a tensor lies.
   struct Place {
     std::string_view name;       ///< of the tensor
     std::uint32_t shard = 0;     ///< which file, counted from 0 in the order in which the index first names them
@@ -46,7 +47,9 @@ class ShardIndex {
     return (*this)[static_cast<std::size_t>(at - tensors_.begin())];
   }
 
+  /// Number of files.
   std::size_t shards() const { return shards_.size(); }
+  /// The name of a file, counted as Place::shard counts.
   FixedText<255> shard_name(std::size_t shard) const {
     return shards_.name(text_.characters().data(), static_cast<std::uint16_t>(shard));
   }

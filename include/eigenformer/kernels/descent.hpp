@@ -30,10 +30,10 @@ template <class T>
 struct SgdUpdate {
   T weight_decay;
   T momentum;
-  T fresh;          ///< 1 - dampening, or 1 in the first step
+  T fresh;          ///< 1 - dampening
   T from_gradient;  ///< how much of d is stepped by
   T from_velocity;  ///< how much of u is stepped by
-  T rate;
+  T rate;           ///< learning rate
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

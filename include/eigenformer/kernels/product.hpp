@@ -49,7 +49,7 @@ struct Product {
 /// The epilogue of a product that adds bias[column] to every row, or nothing where there is no bias.
 ///
 /// An epilogue is applied to each element once, after its sum is complete and before it is stored. It is any trivially
-/// copyable type E with two overloads in namespace simd::<target>, given by a kernel body that is included before use:
+/// copyable type E with two overloads in the namespace simd:: of the target, given by a kernel body that is included before use:
 ///   Vec<T> finish(const E&, Vec<T> sum, Index column)                   for columns column .. column + lanes - 1
 ///   Vec<T> finish(const E&, Vec<T> sum, Index column, Mask<T> present)  where only the lanes present may be looked at
 template <class T>

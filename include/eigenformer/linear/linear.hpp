@@ -93,6 +93,11 @@ void linear_backward_bias(ConstRowsView<T> dy, std::span<T> dbias, Context& cont
 ///   backward:  dx = dy W,  dW += dy^T x,  db += sum_n dy_n
 ///   throws OptionError for features below 1, ShapeError for a bias, x, y, dy or dx that does not fit, ValueError if
 ///          the weight is trained but was frozen when forward ran, because x was not kept
+/// @code
+/// ef::Linear<float> linear({.in_features = 3, .out_features = 2}, ef::Random(42));
+/// const ef::Matrix<float> x = ef::Matrix<float>::Ones(5, 3);
+/// const ef::Matrix<float> y = linear(x);  // [5, 2]
+/// @endcode
 template <class T, class Storage_ = T>
 class Linear : public Block<Linear<T, Storage_>> {
  public:

@@ -19,6 +19,17 @@ struct AdamWOptions {
 /// the formula is with adamw_update). Each step moves the trainable parameters that have a gradient. Gradients stay as
 /// they are: `zero_gradients(model)` before the next backward.
 ///   throws OptionError for an option out of range, ShapeError if the model is not the one of the first step
+/// @code
+/// ef::Linear<float> model({.in_features = 3, .out_features = 2}, ef::Random(42));
+/// ef::AdamW<float> optimizer({.learning_rate = 1e-3f});
+/// ef::Context context;
+/// ef::Linear<float>::Cache cache;
+/// ef::Matrix<float> x = ef::Matrix<float>::Ones(5, 3), y(5, 2), dx(5, 3);
+/// model.forward(x, y, context, &cache);
+/// model.backward(y, cache, dx, context);  // of the loss |y|^2 / 2
+/// optimizer.step(model, context);
+/// ef::zero_gradients(model);
+/// @endcode
 template <class T>
 class AdamW {
  public:

@@ -19,6 +19,11 @@ struct WarmupCosineOptions {
 /// total_steps and after:
 ///   floor + (peak - floor) (1 + cos(pi (step - warmup_steps) / (total_steps - warmup_steps))) / 2
 ///   throws OptionError unless 0 <= warmup_steps <= total_steps, total_steps >= 1 and 0 <= floor <= peak
+/// @code
+/// ef::WarmupCosine schedule({.warmup_steps = 100, .total_steps = 1000, .peak = 3e-4});
+/// ef::AdamW<float> optimizer;
+/// optimizer.options.learning_rate = schedule(0);  // before each step
+/// @endcode
 class WarmupCosine {
  public:
   explicit WarmupCosine(const WarmupCosineOptions& chosen) : options(chosen) {

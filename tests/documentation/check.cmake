@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# Every public name is documented, and Doxygen has nothing to say against it:
+#   cmake -DROOT=<project> -DDOXYFILE=<configured> -DWARNINGS=<file that it names> -P check.cmake
+cmake_minimum_required(VERSION 3.25)
+find_program(DOXYGEN doxygen)
+find_program(AWK awk)
+if(NOT DOXYGEN OR NOT AWK)
+  message(NOTICE "SKIPPED: there is no doxygen or no awk here")
+  return()
+endif()
+file(REMOVE "${WARNINGS}")
+execute_process(COMMAND "${DOXYGEN}" "${DOXYFILE}" WORKING_DIRECTORY "${ROOT}" RESULT_VARIABLE status ERROR_VARIABLE text)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "doxygen ended with ${status}: ${text}")
+endif()
+file(READ "${WARNINGS}" warnings)
+if(warnings)
+  message(FATAL_ERROR "Doxygen says\n${warnings}")
+endif()
+# A manual of nothing has no gaps either.
+get_filename_component(folder "${WARNINGS}" DIRECTORY)
+file(GLOB pages "${folder}/html/class*.html" "${folder}/html/struct*.html" "${folder}/html/*/class*.html")
+list(LENGTH pages count)
+if(count LESS 100)
+  message(FATAL_ERROR "The manual has only ${count} pages of classes")
+endif()
