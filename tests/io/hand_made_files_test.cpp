@@ -12,6 +12,33 @@
 
 #include <gtest/gtest.h>
 
+// What broke other readers of model files, by the numbers L1 to L24 that comments of these tests use, and where it is tried
+// on this one. The tests lie in tests/io/ unless said otherwise.
+//   L1  length believed before it is checked        SafetensorsRules.r03_to_r06; hand-made rules 3 to 6 and 43
+//   L2  size from shape, bytes from offsets         SafetensorsRules.r27; hand-made rule 27
+//   L3  product wraps to zero                       SafetensorsRules.r23; hand-made rules 23, 24
+//   L4  negative or reversed offsets                SafetensorsRules.r25, r26; hand-made rules 25, 26, 28
+//   L5  unknown dtype skips the checks              SafetensorsRules.r20; hand-made rule 20
+//   L6  many tensors on one range                   SafetensorsRules.r29; SafetensorsHeader.takes_no_more_memory_...
+//   L7  holes and trailing bytes                    SafetensorsRules.r29, r30; hand-made rules 29, 30
+//   L8  duplicate names                             SafetensorsRules.r14; ShardIndex.names_are_unique_after_unescaping
+//   L9  empty tensors                               SafetensorsRules.r31; hand-made rule 31
+//   L10 deep nesting                                SafetensorsRules.r12; hand-made rules 12, 13, 45
+//   L11 names of shards leave the folder            InputDirectory.*; SafetensorsFolder.*; hand-made rules 46 to 48
+//   L12 file cut short under a mapping              hand-made rules 34, 36; SafetensorsParser.judges_every_prefix
+//   L13 unaligned tensors                           Safetensors.reads_tensors_at_every_alignment; hand-made rule 37
+//   L14 asserts gone with NDEBUG                    all of these, in the Release build, which has NDEBUG
+//   L15 count x size overflows                      hand-made rules 23, 24; tests/fuzz under -fsanitize=integer
+//   L16 division by a zero dimension                SafetensorsRules.r23, zero in each place
+//   L17 limits that are none                        here, memory of each file; tests/fuzz, a second for each input
+//   L18 data read as another type                   Safetensors.wants_the_shape_and_type_...; hand-made rule 42
+//   L19 memory behind the buffer                    here, a page behind each file that nobody may touch
+//   L20 saved state believed when it is read        SafetensorsWriter.refuses_what_the_reader_would_...; files we write have
+//                                                   no reader but this one
+//   L21 another reader to fall back to              Safetensors.refuses_pickles_and_archives
+//   L22 infinities and NaN                          Safetensors.finds_what_is_not_finite_...; Checkpoint.a_value_that_...
+//   L23 hardening made it slow                      bench/io/safetensors_bench.cpp, open_tensors
+//   L24 a sibling that was never hardened           tests/layering/check.cmake, one way in
 namespace {
 
 using namespace eigenformer;

@@ -3,6 +3,7 @@
 #include <eigenformer/io/safetensors_writer.hpp>
 
 #include <eigenformer/io/safetensors.hpp>
+#include <eigenformer/io/safetensors_folder.hpp>
 
 #include "reference/safetensors.hpp"
 #include "support/safetensors_files.hpp"
@@ -176,6 +177,66 @@ TEST(SafetensorsWriter, keeps_the_old_file_if_the_new_one_fails) {
   EXPECT_THROW(good.write(directory.path()), FileError);
   good.write(directory / "f");
   EXPECT_EQ(SafetensorsFile(directory / "f").size(), 0U);
+}
+
+std::vector<std::string> file_names(const support::TemporaryDirectory& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path()))
+    names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(SafetensorsWriter, splits_a_checkpoint_into_files_that_the_folder_reader_takes) {
+  const support::TemporaryDirectory directory;
+  std::vector<float> values(40);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  SafetensorsWriter writer;
+  writer.metadata["format"] = "pt";
+  writer.add<float>("c", {40}, values);
+  writer.add<float>("a", {5}, std::span(values).first(5));
+  writer.add<float>("d", {1}, std::span(values).first(1));
+  writer.add<float>("b", {5}, std::span(values).subspan(5, 5));
+
+  writer.write_folder(directory.path(), {.shard_bytes = 40});  // a and b; c, which is too large; d
+  EXPECT_EQ(file_names(directory),
+            (std::vector<std::string>{"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+                                      "model-00003-of-00003.safetensors", "model.safetensors.index.json"}));
+  const SafetensorsFolder sharded(directory.path());
+  EXPECT_EQ(sharded.shards(), 3U);
+  EXPECT_EQ(sharded.values<float>("c"), values);
+  EXPECT_EQ(sharded.values<float>("b").at(4), 9.0F);
+  EXPECT_EQ(sharded.metadata("total_size"), "204");
+  EXPECT_EQ(sharded.metadata("format"), "pt");
+  EXPECT_EQ(SafetensorsFile(directory / "model-00001-of-00003.safetensors").names(),
+            (std::vector<std::string>{"a", "b"}));
+
+  // What fits is one file, which takes the index's place; and back.
+  writer.write_folder(directory.path(), {.shard_bytes = 204});
+  EXPECT_FALSE(std::filesystem::exists(directory / "model.safetensors.index.json"));
+  EXPECT_EQ(SafetensorsFolder(directory.path()).shards(), 1U);
+  writer.write_folder(directory.path(), {.shard_bytes = 203});
+  EXPECT_FALSE(std::filesystem::exists(directory / "model.safetensors"));
+  EXPECT_EQ(SafetensorsFolder(directory.path()).shards(), 2U);
+}
+
+TEST(SafetensorsWriter, of_a_split_checkpoint_nothing_is_written_if_a_name_is_wrong) {
+  const support::TemporaryDirectory directory;
+  SafetensorsWriter writer;
+  for (const char* name : {"a", "b", "c", "a"}) writer.add<float>(name, {3}, three);
+  const Result<void> done = writer.try_write_folder(directory.path(), {.shard_bytes = 12});
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.fault().rule, 14);
+  EXPECT_TRUE(file_names(directory).empty());
+  SafetensorsWriter good;
+  good.add<float>("a", {3}, three);
+  good.add<float>("b", {3}, three);
+  EXPECT_FALSE(good.try_write_folder(directory.path(), {.shard_bytes = 12, .name = std::string(250, 'x')}));
+  EXPECT_TRUE(file_names(directory).empty());
+  EXPECT_FALSE(good.try_write_folder(directory / "absent", {.shard_bytes = 12}));
+  for (int i = 0; i < 70; ++i) good.metadata[std::to_string(i)] = "";
+  EXPECT_FALSE(good.try_write_folder(directory.path(), {.shard_bytes = 12}));
+  EXPECT_TRUE(file_names(directory).empty());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <eigenformer/io/output_file.hpp>
 #include <eigenformer/io/parameter_names.hpp>
 #include <eigenformer/io/safetensors_header.hpp>
+#include <eigenformer/io/shard_index.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -16,6 +17,11 @@
 #include <vector>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
+
+struct ShardOptions {
+  std::uint64_t shard_bytes = 5'000'000'000;  ///< of tensors in one file, at most
+  std::string name = "model";                 ///< what the files' names begin with
+};
 
 /// Collects tensors and writes them as one safetensors file. The same tensors and metadata give the same bytes, in
 /// whatever order they were added: wider elements come first and names decide among equals, so that every tensor is
@@ -63,21 +69,32 @@ class SafetensorsWriter {
   /// not UTF-8, given twice or `__metadata__`, if values and shape differ in number, or if the file cannot be written.
   void write(const std::filesystem::path& path) const { value_or_throw(try_write(path), path.string()); }
   /// Does not raise, except std::bad_alloc; nothing is left of the file in either case.
-  Result<void> try_write(const std::filesystem::path& path) const {
-    const std::vector<Tensor> sorted = in_file_order();
-    const std::string header = header_of(sorted);
-    if (Result<void> good = check(header, sorted); !good) return good;
-    Result<OutputFile> file = OutputFile::create(path);
-    if (!file) return file.fault();
-    std::array<std::byte, 8> length{};
-    for (unsigned i = 0; i < 8; ++i)
-      length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 0xffU);
-    if (Result<void> done = file->write(length); !done) return done;
-    if (Result<void> done = file->write(std::as_bytes(std::span(header))); !done) return done;
-    for (const Tensor& tensor : sorted) {
-      if (Result<void> done = file->write(tensor.bytes); !done) return done;
+  Result<void> try_write(const std::filesystem::path& path) const { return write_file(path, in_file_order(tensors_)); }
+
+  /// Writes into an existing folder what SafetensorsFolder reads: `<name>.safetensors` if that is no larger than a shard
+  /// may be, and else shards with an index, as the transformers package names them. A tensor larger than a shard has one
+  /// of its own. Of an earlier checkpoint of that name the file that the reader would prefer is removed, last of all.
+  void write_folder(const std::filesystem::path& folder, const ShardOptions& options = {}) const {
+    value_or_throw(try_write_folder(folder, options), folder.string());
+  }
+  Result<void> try_write_folder(const std::filesystem::path& folder, const ShardOptions& options = {}) const {
+    const std::filesystem::path single = folder / (options.name + ".safetensors");
+    const std::filesystem::path index = folder / (options.name + ".safetensors.index.json");
+    const std::vector<std::vector<Tensor>> shards = split(options.shard_bytes);
+    if (shards.size() <= 1) {
+      if (Result<void> done = try_write(single); !done) return done;
+      return remove(index);
     }
-    return std::move(*file).commit();
+    const std::vector<Tensor> all = in_file_order(tensors_);
+    if (Result<void> good = check(header_of(all), all); !good) return good;
+    const std::string text = index_of(shards, options.name);
+    if (Result<void> good = check_index(text); !good) return good;
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      const std::filesystem::path path = folder / shard_name(options.name, i, shards.size());
+      if (Result<void> done = write_file(path, in_file_order(shards[i])); !done) return done;
+    }
+    if (Result<void> done = write_bytes(index, {std::as_bytes(std::span(text))}); !done) return done;
+    return remove(single);
   }
 
  private:
@@ -94,12 +111,83 @@ class SafetensorsWriter {
     return fault;
   }
 
-  std::vector<Tensor> in_file_order() const {
-    std::vector<Tensor> sorted = tensors_;
+  static std::vector<Tensor> in_file_order(std::vector<Tensor> sorted) {
     std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) {
       return bits(a.dtype) != bits(b.dtype) ? bits(a.dtype) > bits(b.dtype) : a.name < b.name;
     });
     return sorted;
+  }
+
+  Result<void> write_file(const std::filesystem::path& path, const std::vector<Tensor>& sorted) const {
+    const std::string header = header_of(sorted);
+    if (Result<void> good = check(header, sorted); !good) return good;
+    std::array<std::byte, 8> length{};
+    for (unsigned i = 0; i < 8; ++i)
+      length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 0xffU);
+    std::vector<std::span<const std::byte>> pieces = {length, std::as_bytes(std::span(header))};
+    for (const Tensor& tensor : sorted) pieces.push_back(tensor.bytes);
+    return write_bytes(path, pieces);
+  }
+  static Result<void> write_bytes(const std::filesystem::path& path,
+                                  const std::vector<std::span<const std::byte>>& pieces) {
+    Result<OutputFile> file = OutputFile::create(path);
+    if (!file) return file.fault();
+    for (const std::span<const std::byte> piece : pieces) {
+      if (Result<void> done = file->write(piece); !done) return done;
+    }
+    return std::move(*file).commit();
+  }
+  static Result<void> remove(const std::filesystem::path& path) {
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+    return system_fault("cannot remove the file that the new ones replace");
+  }
+
+  /// In the order of names, as many into each shard as fit.
+  std::vector<std::vector<Tensor>> split(std::uint64_t shard_bytes) const {
+    std::vector<Tensor> sorted = tensors_;
+    std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
+    std::vector<std::vector<Tensor>> shards;
+    std::uint64_t bytes = 0;
+    for (Tensor& tensor : sorted) {
+      if (shards.empty() || (bytes != 0 && tensor.bytes.size() > shard_bytes - (std::min)(bytes, shard_bytes))) {
+        shards.emplace_back();
+        bytes = 0;
+      }
+      bytes += tensor.bytes.size();
+      shards.back().push_back(std::move(tensor));
+    }
+    return shards;
+  }
+  /// `model-00002-of-00007.safetensors`
+  static std::string shard_name(const std::string& name, std::size_t i, std::size_t count) {
+    const auto padded = [](std::size_t number) {
+      const std::string digits = std::to_string(number);
+      return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
+    };
+    return name + "-" + padded(i + 1) + "-of-" + padded(count) + ".safetensors";
+  }
+  std::string index_of(const std::vector<std::vector<Tensor>>& shards, const std::string& name) const {
+    std::uint64_t total = 0;
+    std::string map;
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      const std::string file = quoted(shard_name(name, i, shards.size()));
+      for (const Tensor& tensor : shards[i]) {
+        map += (map.empty() ? "" : ",\n") + quoted(tensor.name) + ":" + file;
+        total += tensor.bytes.size();
+      }
+    }
+    std::string text = "{\"metadata\":{\"total_size\":" + std::to_string(total);
+    for (const auto& [key, value] : metadata) {
+      if (key != "total_size") text += "," + quoted(key) + ":" + quoted(value);
+    }
+    return text + "},\n\"weight_map\":{\n" + map + "}}\n";
+  }
+  static Result<void> check_index(const std::string& index) {
+    Result<HeaderText> text = HeaderText::allocate(index.size());
+    if (!text) return text.fault();
+    std::copy(index.begin(), index.end(), text->characters().begin());
+    const Result<ShardIndex> parsed = ShardIndex::parse(std::move(*text), {});
+    return parsed ? Result<void>() : parsed.fault();
   }
 
   std::string header_of(const std::vector<Tensor>& sorted) const {
