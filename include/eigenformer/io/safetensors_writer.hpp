@@ -77,6 +77,7 @@ class SafetensorsWriter {
   void write_folder(const std::filesystem::path& folder, const ShardOptions& options = {}) const {
     value_or_throw(try_write_folder(folder, options), folder.string());
   }
+  /// write_folder with the failure as a value; of what it had written before one, complete files may be left.
   Result<void> try_write_folder(const std::filesystem::path& folder, const ShardOptions& options = {}) const {
     const std::filesystem::path single = folder / (options.name + ".safetensors");
     const std::filesystem::path index = folder / (options.name + ".safetensors.index.json");
