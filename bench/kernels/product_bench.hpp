@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-/// What the benchmarks of gemm and gemv share: one product in Eigen's form and in ours, its answer checked before it is
-/// timed. Arguments of a benchmark: rows, depth, columns, whether B is W^T of weights [columns, depth] (1) or plain
+/// What the benchmarks of gemm and gemv share: one product in Eigen's form and in ours, with B in float and stored in half
+/// precision, its answer checked before it is timed. Arguments of a benchmark: rows, depth, columns, whether B is W^T of weights [columns, depth] (1) or plain
 /// (0).
 namespace product_bench {
 
@@ -20,26 +20,30 @@ namespace ef = eigenformer;
 namespace kernels = eigenformer::kernels;
 using ef::Index;
 
+template <class Stored = float>
 struct Numbers {
   explicit Numbers(const benchmark::State& state)
       : rows(state.range(0)), depth(state.range(1)), columns(state.range(2)), by_columns(state.range(3) != 0) {
     std::uint64_t bits = 1;
-    for (std::vector<float>* const values : {&a, &b}) {
-      values->resize(static_cast<std::size_t>(values == &a ? rows * depth : depth * columns));
-      for (float& value : *values) {
+    const auto fill = [&](auto& values, Index size) {
+      values.resize(static_cast<std::size_t>(size));
+      for (auto& value : values) {
         bits = bits * 6364136223846793005U + 1442695040888963407U;
-        value = static_cast<float>(static_cast<std::int64_t>(bits) >> 32) * 0x1p-31F;
+        const float number = static_cast<float>(static_cast<std::int64_t>(bits) >> 32) * 0x1p-31F;
+        value = ef::rounded<std::remove_cvref_t<decltype(value)>>(number);
       }
-    }
+    };
+    fill(a, rows * depth);
+    fill(b, depth * columns);
     c.assign(static_cast<std::size_t>(rows * columns), 0.0F);
   }
 
-  kernels::Product<float> product() {
+  kernels::Product<float, Stored> product() {
     return {.rows = rows,
             .columns = columns,
             .depth = depth,
             .a = kernels::plain<float>(a.data(), depth),
-            .b = by_columns ? kernels::transposed<float>(b.data(), depth) : kernels::plain<float>(b.data(), columns),
+            .b = by_columns ? kernels::transposed<Stored>(b.data(), depth) : kernels::plain<Stored>(b.data(), columns),
             .c = c.data(),
             .c_stride = columns};
   }
@@ -51,7 +55,7 @@ struct Numbers {
       double sum = 0, size = 0;
       for (Index k = 0; k < depth; ++k) {
         const double product = double(a[std::size_t(m * depth + k)]) *
-                               double(b[std::size_t(by_columns ? n * depth + k : k * columns + n)]);
+                               ef::widened<double>(b[std::size_t(by_columns ? n * depth + k : k * columns + n)]);
         sum += product;
         size += std::abs(product);
       }
@@ -64,20 +68,22 @@ struct Numbers {
     const double each = double(state.iterations());
     state.counters["flops"] =
         benchmark::Counter(2.0 * double(rows * columns) * double(depth) * each, benchmark::Counter::kIsRate);
-    state.counters["B bytes"] = benchmark::Counter(4.0 * double(columns * depth) * each, benchmark::Counter::kIsRate,
-                                                   benchmark::Counter::kIs1024);
+    state.counters["B bytes"] = benchmark::Counter(double(sizeof(Stored)) * double(columns * depth) * each,
+                                                   benchmark::Counter::kIsRate, benchmark::Counter::kIs1024);
   }
 
   Index rows, depth, columns;
   bool by_columns;
-  std::vector<float> a, b, c;
+  std::vector<float> a, c;
+  std::vector<Stored> b;
 };
 
-inline void with_ours(benchmark::State& state, ef::InstructionSet instruction_set, int threads) {
+template <class Stored>
+void with_ours(benchmark::State& state, ef::InstructionSet instruction_set, int threads) {
   if (!ef::available(instruction_set)) return state.SkipWithError("not on this machine");
-  Numbers numbers(state);
+  Numbers<Stored> numbers(state);
   ef::Context context({.threads = threads, .instruction_set = instruction_set});
-  const kernels::Product<float> product = numbers.product();
+  const kernels::Product<float, Stored> product = numbers.product();
   kernels::gemm(product, context);
   if (!numbers.right()) return state.SkipWithError("wrong product");
   for (auto _ : state) {
@@ -90,7 +96,7 @@ inline void with_ours(benchmark::State& state, ef::InstructionSet instruction_se
 
 inline void with_eigen(benchmark::State& state) {
   using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  Numbers numbers(state);
+  Numbers<> numbers(state);
   const Eigen::Map<const Rows> a(numbers.a.data(), numbers.rows, numbers.depth);
   const Eigen::Map<const Rows> plain(numbers.b.data(), numbers.depth, numbers.columns);
   const Eigen::Map<const Rows> weights(numbers.b.data(), numbers.columns, numbers.depth);
@@ -126,11 +132,14 @@ inline void register_products(const std::string& name, const std::vector<std::ve
     benchmark::RegisterBenchmark((name + "/eigen").c_str(), with_eigen)->Args(shape);
     for (const ef::InstructionSet instruction_set : ef::all_instruction_sets) {
       if (!ef::available(instruction_set)) continue;
-      benchmark::RegisterBenchmark((name + "/" + std::string(ef::name(instruction_set))).c_str(), with_ours,
-                                   instruction_set, 1)
+      const std::string ours = name + "/" + std::string(ef::name(instruction_set));
+      benchmark::RegisterBenchmark(ours.c_str(), with_ours<float>, instruction_set, 1)->Args(shape);
+      benchmark::RegisterBenchmark((ours + "_bfloat16").c_str(), with_ours<ef::Bfloat16>, instruction_set, 1)
+          ->Args(shape);
+      benchmark::RegisterBenchmark((ours + "_float16").c_str(), with_ours<ef::Float16>, instruction_set, 1)
           ->Args(shape);
     }
-    benchmark::RegisterBenchmark((name + "/two_threads").c_str(), with_ours, ef::best_instruction_set(), 2)
+    benchmark::RegisterBenchmark((name + "/two_threads").c_str(), with_ours<float>, ef::best_instruction_set(), 2)
         ->Args(shape)
         ->UseRealTime();
   }

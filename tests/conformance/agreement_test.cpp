@@ -51,6 +51,11 @@ TEST_P(Precision, float_is_close_to_double) {
   ASSERT_EQ(from.size(), to.size());
   for (std::size_t i = 0; i < from.size(); ++i)
     std::copy(from[i].values.begin(), from[i].values.end(), to[i].values.begin());
+  const auto half = single.subject->stored_halves();
+  const auto same_half = twice.subject->stored_halves();
+  ASSERT_EQ(half.size(), same_half.size());
+  for (std::size_t i = 0; i < half.size(); ++i)
+    std::copy(half[i].bits.begin(), half[i].bits.end(), same_half[i].bits.begin());
   twice.x.assign(single.x.begin(), single.x.end());
   twice.dy.assign(single.dy.begin(), single.dy.end());
   const Step<float> step = step_of(*single.subject, single.x, single.dy, small, single.context);

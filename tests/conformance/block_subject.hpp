@@ -144,15 +144,26 @@ class BlockSubject final : public Subject<T> {
 
   std::vector<Visited<T>> parameters() override {
     std::vector<Visited<T>> result;
-    block_.visit_parameters([&](const ef::Name& name, auto& parameter) {
+    ef::visit_learnable(block_, [&](const ef::Name& name, auto& parameter) {
       result.push_back({name.str(), parameter.values(), parameter.gradients(), &parameter.trainable});
     });
     return result;
   }
   std::vector<Visited<const T>> constant_parameters() const override {
     std::vector<Visited<const T>> result;
-    block_.visit_parameters([&](const ef::Name& name, const auto& parameter) {
+    ef::visit_learnable(block_, [&](const ef::Name& name, const auto& parameter) {
       result.push_back({name.str(), parameter.values(), parameter.gradients(), nullptr});
+    });
+    return result;
+  }
+  std::vector<StoredHalf> stored_halves() override {
+    std::vector<StoredHalf> result;
+    block_.visit_parameters([&]<class P>(const ef::Name& name, P& parameter) {
+      if constexpr (!P::learnable) {
+        static_assert(sizeof(typename P::Scalar) == sizeof(std::uint16_t));
+        result.push_back(
+            {name.str(), {reinterpret_cast<std::uint16_t*>(parameter.values().data()), parameter.values().size()}});
+      }
     });
     return result;
   }

@@ -82,6 +82,19 @@ testing::AssertionResult same(const Step<T>& a, const Step<T>& b) {
   return testing::AssertionSuccess();
 }
 
+/// Whether two blocks hold the same halves.
+template <class T>
+testing::AssertionResult same_halves(Subject<T>& a, Subject<T>& b) {
+  const std::vector<StoredHalf> ours = a.stored_halves(), theirs = b.stored_halves();
+  if (ours.size() != theirs.size()) return testing::AssertionFailure() << "another number of parameters in halves";
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (!std::equal(ours[i].bits.begin(), ours[i].bits.end(), theirs[i].bits.begin(), theirs[i].bits.end())) {
+      return testing::AssertionFailure() << ours[i].name << " has other bits";
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
 /// Holds a step against one that was computed otherwise, E being the type whose rounding may differ. A gradient that is
 /// nothing but rounding beside the largest one, as that of a key's bias, to which softmax is blind, is judged by its
 /// size.

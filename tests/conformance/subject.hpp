@@ -3,6 +3,7 @@
 
 #include <eigenformer/core/context.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -32,6 +33,12 @@ struct Visited {
   std::span<T> values;
   std::span<T> gradients;
   bool* trainable = nullptr;
+};
+
+/// A parameter in half precision, bit by bit: it has no gradient.
+struct StoredHalf {
+  std::string name;
+  std::span<std::uint16_t> bits;
 };
 
 /// A block with its cache, for numbers of type T in plain memory: x [batch, length, in], y [batch, length, out].
@@ -77,8 +84,11 @@ class Subject {
   virtual void backward_wide_dy(T* dx, Extent extent, eigenformer::Context& context) = 0;
   virtual void backward_wide_dx(T* dx, Extent extent, eigenformer::Context& context) = 0;
 
+  /// Those that can be trained.
   virtual std::vector<Visited<T>> parameters() = 0;
   virtual std::vector<Visited<const T>> constant_parameters() const = 0;
+  /// Those in half precision.
+  virtual std::vector<StoredHalf> stored_halves() = 0;
   virtual void save(const std::string& path) const = 0;
   virtual void load(const std::string& path) = 0;
 };

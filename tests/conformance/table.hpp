@@ -65,8 +65,16 @@ std::vector<Row<T>> table() {
   add("Linear_without_bias", Features{31}, [](ef::Random random) {
     return ef::Linear<T>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
   });
+  add("Linear_in_bfloat16", Features{31}, [](ef::Random random) {
+    return ef::Linear<T, ef::Bfloat16>({.in_features = 31, .out_features = 43}, random.split());
+  });
+  add("Linear_in_float16_without_bias", Features{31}, [](ef::Random random) {
+    return ef::Linear<T, ef::Float16>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
+  });
   add("Embedding", Tokens{29},
       [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random.split()); });
+  add("Embedding_in_float16", Tokens{29},
+      [](ef::Random random) { return ef::Embedding<T, ef::Float16>({.vocabulary = 29, .dim = 79}, random.split()); });
   add("FeedForward", Features{31},
       [](ef::Random random) { return ef::FeedForward<T, ef::Gelu>({.dim = 31, .hidden = 59}, random.split()); });
   add("GatedFeedForward", Features{31},
@@ -132,6 +140,20 @@ std::vector<Row<T>> table() {
     return ef::LlamaDecoder<T, ef::Linear<T>, ef::HalfSplit>(
         {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 3, .hidden = 53}, random.split());
   });
+  add("Decoder_in_bfloat16", Tokens{29}, [](ef::Random random) {
+    return ef::LlamaDecoder<T, ef::TiedOutput<T, ef::Bfloat16>>(
+        {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53}, random.split());
+  });
+  add(
+      "PreNorm_in_float16", Features{38},
+      [](ef::Random random) {
+        return ef::LlamaLayer<T, ef::HalfSplit, ef::Float16>(
+            {.norm = {.dim = 38},
+             .attention = {.dim = 38, .heads = 4, .kv_heads = 2, .head_dim = 10, .bias = true},
+             .feed_forward = {.dim = 38, .hidden = 53}},
+            random.split());
+      },
+      ef::Causal{});
   return rows;
 }
 

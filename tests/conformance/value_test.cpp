@@ -23,8 +23,11 @@ CONFORMANCE(Value, copy_equals_original_and_goes_its_own_way) {
   for (const auto& parameter : copy->parameters()) {
     for (T& value : parameter.values) value *= T(3);
   }
+  for (const auto& parameter : copy->stored_halves()) {
+    for (std::uint16_t& bits : parameter.bits) bits ^= 0x8000U;
+  }
   EXPECT_TRUE(support::bit_equal(output_of(*start.subject, start.x, small, start.context), y));
-  if (!copy->parameters().empty()) {
+  if (!copy->parameters().empty() || !copy->stored_halves().empty()) {
     EXPECT_FALSE(support::bit_equal(output_of(*copy, start.x, small, start.context), y));
   }
 }
@@ -57,6 +60,7 @@ CONFORMANCE(Value, is_made_the_same_from_the_same_random) {
   const auto b = second->parameters();
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(support::bit_equal(a[i].values, b[i].values)) << a[i].name;
+  EXPECT_TRUE(same_halves(*first, *second));
 }
 
 CONFORMANCE(Value, parts_start_with_random_numbers_of_their_own) {
@@ -125,6 +129,10 @@ CONFORMANCE(Value, visits_name_each_parameter_once_and_const_visits_agree) {
     EXPECT_EQ(constant[i].values.data(), parameters[i].values.data()) << name;
     EXPECT_EQ(constant[i].values.size(), parameters[i].values.size()) << name;
     EXPECT_FALSE(parameters[i].values.empty()) << name;
+  }
+  for (const auto& parameter : subject->stored_halves()) {
+    EXPECT_TRUE(names.insert(parameter.name).second) << parameter.name << " comes twice";
+    EXPECT_FALSE(parameter.bits.empty()) << parameter.name;
   }
   const auto copy = subject->copy();
   const auto again = copy->parameters();

@@ -125,6 +125,33 @@ TEST(Block, visits_can_change_values) {
   EXPECT_EQ(std::get<1>(tree.pair).weight.value[1], 9.0F);
 }
 
+/// A model of which one part is stored in half precision.
+struct Mixed : ef::Block<Mixed> {
+  ef::Parameter<ef::Bfloat16, 2> weight{ef::Matrix<ef::Bfloat16>(2, 3)};
+  ef::Parameter<float> bias{ef::Vector<float>(2)};
+  static void members(auto& self, auto&& visit) {
+    visit("weight", self.weight);
+    visit("bias", self.bias);
+  }
+};
+
+TEST(Block, parameters_in_half_precision_are_visited_and_counted_but_not_learnable) {
+  Mixed mixed;
+  EXPECT_EQ(names_of(mixed), "weight bias ");
+  EXPECT_EQ(ef::parameter_count(mixed), 8);
+  std::string names;
+  const auto collect = [&](const ef::Name& name, auto&) { names += name.str() + " "; };
+  ef::visit_learnable(mixed, collect);
+  mixed.bias.trainable = false;
+  ef::visit_learnable(std::as_const(mixed), collect);
+  EXPECT_EQ(names, "bias bias ") << "frozen or not";
+  ef::set_training(mixed, ef::Training::trained);
+  EXPECT_TRUE(mixed.bias.trainable);
+  mixed.bias.accumulated_gradient()[1] = 3;
+  ef::zero_gradients(mixed);
+  EXPECT_EQ(mixed.bias.gradient[1], 0.0F);
+}
+
 TEST(Block, zeroing_keeps_gradients_and_freezing_drops_them) {
   Tree tree;
   tree.table.accumulated_gradient()(0, 0) = 3;

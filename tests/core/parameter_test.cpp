@@ -35,6 +35,26 @@ TEST(Parameter, knows_its_shape_at_every_rank) {
   EXPECT_EQ(kernel.accumulated_gradient().size(), 210);
 }
 
+template <class P>
+concept HasGradient = requires(P& parameter) {
+  parameter.gradient;
+}
+|| requires(P& parameter) { parameter.accumulated_gradient(); }
+|| requires(P& parameter) { parameter.gradients(); }
+|| requires(P& parameter) { parameter.zero_gradient(); };
+static_assert(HasGradient<ef::Parameter<float, 2>> && ef::Parameter<float, 2>::learnable);
+static_assert(!HasGradient<ef::Parameter<ef::Bfloat16, 2>> && !ef::Parameter<ef::Bfloat16, 2>::learnable);
+static_assert(!HasGradient<ef::Parameter<ef::Float16>> && !ef::Parameter<ef::Float16>::trainable);
+static_assert(sizeof(ef::Parameter<ef::Bfloat16, 2>) == sizeof(ef::Matrix<ef::Bfloat16>), "and costs no memory for it");
+
+TEST(Parameter, in_half_precision_has_values_and_a_shape) {
+  ef::Parameter<ef::Bfloat16, 2> weight(ef::stored_as<ef::Bfloat16>(ef::Matrix<float>(ef::Matrix<float>::Ones(2, 3))));
+  EXPECT_EQ(weight.shape(), ef::Shape({2, 3}));
+  EXPECT_EQ(weight.size(), 6);
+  EXPECT_EQ(ef::widened<float>(weight.values()[5]), 1.0F);
+  EXPECT_EQ(std::as_const(weight).values().data(), weight.value.data());
+}
+
 TEST(Parameter, copies_are_deep) {
   const ef::Parameter<float> bias(ef::Vector<float>::Ones(3));
   ef::Parameter<float> copy = bias;

@@ -74,6 +74,20 @@ TEST(Tensor, assigning_views_copies_elements) {
   EXPECT_NE(to.data(), x.data());
 }
 
+TEST(Tensor, matrices_are_stored_as_halves_rounded_and_widened_exactly) {
+  ef::Matrix<float> weight(2, 3);
+  weight << 1.0F, 1.00390625F, 1.01171875F, -0.1F, 65519.0F, 1e-8F;  // the second and third lie half way in bfloat16
+  const ef::Matrix<ef::Bfloat16> brain = ef::stored_as<ef::Bfloat16>(weight);
+  const ef::Matrix<ef::Float16> half = ef::stored_as<ef::Float16>(weight);
+  ef::Matrix<float> expected(2, 3);
+  expected << 1.0F, 1.0F, 1.015625F, -0.10009765625F, 65536.0F, 0x1.58p-27F;
+  EXPECT_EQ(ef::stored_as<float>(brain), expected);
+  expected << 1.0F, 1.00390625F, 1.01171875F, -0.0999755859375F, 65504.0F, 0.0F;
+  EXPECT_EQ(ef::stored_as<float>(half), expected);
+  EXPECT_EQ(ef::stored_as<double>(half), expected.cast<double>());
+  EXPECT_EQ(ef::stored_as<ef::Float16>(ef::Matrix<double>(weight.cast<double>())), half);
+}
+
 TEST(Tensor, matrices_are_row_major) {
   const ef::Matrix<double> weight = ef::Matrix<double>::Zero(2, 3);
   EXPECT_EQ(&weight(1, 0) - &weight(0, 0), 3);

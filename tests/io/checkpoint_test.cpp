@@ -70,6 +70,32 @@ void expect_round_trip() {
 TEST(Checkpoint, loads_what_was_saved_bit_by_bit) {
   expect_round_trip<float>();
   expect_round_trip<double>();
+  expect_round_trip<Bfloat16>();
+  expect_round_trip<Float16>();
+}
+
+TEST(Checkpoint, half_precision_is_kept_and_full_rounded_only_where_asked) {
+  const support::TemporaryDirectory directory;
+  save_safetensors(directory / "half", filled<Bfloat16>(-3));
+  EXPECT_EQ(SafetensorsFile(directory / "half").find("kernel")->dtype, Dtype::bf16);
+  Model<float> wide = filled<float>(1);
+  load_safetensors(directory / "half", wide);  // exact
+  std::vector<float> widened_values;
+  for (const Bfloat16 x : contents(filled<Bfloat16>(-3))) widened_values.push_back(widened<float>(x));
+  EXPECT_EQ(contents(wide), widened_values);
+
+  save_safetensors(directory / "full", filled<float>(-3));
+  Model<Bfloat16> half = filled<Bfloat16>(100);
+  const std::vector<Bfloat16> before = contents(half);
+  EXPECT_THROW(load_safetensors(directory / "full", half), FileError);
+  EXPECT_EQ(contents(half), before);
+  load_safetensors(directory / "full", half, {.read = {.narrowing = Narrowing::rounded}});
+  std::vector<Bfloat16> rounded_values;
+  for (const float x : contents(filled<float>(-3))) rounded_values.push_back(rounded<Bfloat16>(x));
+  EXPECT_EQ(contents(half), rounded_values);
+  save_safetensors(directory / "widened", wide);
+  load_safetensors(directory / "widened", half);  // what fits loses nothing
+  EXPECT_EQ(contents(half), contents(filled<Bfloat16>(-3)));
 }
 
 TEST(Checkpoint, names_are_those_of_the_blocks) {

@@ -62,8 +62,9 @@ class Matrix {
   support::GuardedRows<T> memory_;
 };
 
-/// Numbers for one case, the product that the kernels make of them, and the reference's.
-template <class T>
+/// Numbers for one case, the product that the kernels make of them, and the reference's. B is stored as Stored, and a
+/// trial with the same B in T is `widened()`.
+template <class T, class Stored = T>
 class Trial {
  public:
   using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
@@ -72,9 +73,16 @@ class Trial {
         support::Distribution b = support::Distribution::normal)
       : case_(chosen),
         a_(support::sample<T>(a, case_.rows * case_.depth, random)),
-        b_(support::sample<T>(b, case_.depth * case_.columns, random)),
+        b_(stored(support::sample<T>(b, case_.depth * case_.columns, random))),
         c_(support::sample<T>(a, case_.rows * case_.columns, random)),
         bias_(support::sample<T>(a, case_.columns, random)) {}
+
+  /// The same numbers with B in T, which holds them exactly.
+  Trial<T> widened() const {
+    std::vector<T> b;
+    for (const Stored x : b_) b.push_back(ef::widened<T>(x));
+    return {case_, a_, b, c_, bias_};
+  }
 
   /// Result of the kernel, [rows, columns] without gaps. Expects that nothing beside it was written.
   std::vector<T> multiply(ef::Context& context, Index offset = 0) const {
@@ -84,7 +92,8 @@ class Trial {
   }
   template <class Kernel>
   std::vector<T> multiply(ef::Context& context, Index offset, const Kernel& kernel) const {
-    Matrix<T> a(case_.rows, case_.depth, case_.a, offset), b(case_.depth, case_.columns, case_.b, offset + 1);
+    Matrix<T> a(case_.rows, case_.depth, case_.a, offset);
+    Matrix<Stored> b(case_.depth, case_.columns, case_.b, offset + 1);
     support::GuardedRows<T> c(case_.rows, case_.columns, case_.columns + 5, offset);
     support::GuardedBuffer<T> bias(case_.columns, offset + 2);
     for (Index i = 0; i < case_.rows * case_.depth; ++i) a(i / case_.depth, i % case_.depth) = a_[std::size_t(i)];
@@ -95,14 +104,14 @@ class Trial {
       for (Index i = 0; i < case_.rows * case_.columns; ++i)
         c(i / case_.columns, i % case_.columns) = c_[std::size_t(i)];
     }
-    const kernels::Product<T> product = {.rows = case_.rows,
-                                         .columns = case_.columns,
-                                         .depth = case_.depth,
-                                         .a = a.operand(),
-                                         .b = b.operand(),
-                                         .c = c.data(),
-                                         .c_stride = c.row_stride(),
-                                         .destination = case_.destination};
+    const kernels::Product<T, Stored> product = {.rows = case_.rows,
+                                                 .columns = case_.columns,
+                                                 .depth = case_.depth,
+                                                 .a = a.operand(),
+                                                 .b = b.operand(),
+                                                 .c = c.data(),
+                                                 .c_stride = c.row_stride(),
+                                                 .destination = case_.destination};
     kernel(product, context, kernels::AddBias<T>{case_.with_bias ? bias.data() : nullptr});
     EXPECT_TRUE(c.untouched_outside()) << case_;
     std::vector<T> result;
@@ -132,8 +141,21 @@ class Trial {
   const Case& shape() const { return case_; }
 
  private:
+  template <class, class>
+  friend class Trial;
+
+  Trial(const Case& chosen, std::vector<T> a, std::vector<Stored> b, std::vector<T> c, std::vector<T> bias)
+      : case_(chosen), a_(std::move(a)), b_(std::move(b)), c_(std::move(c)), bias_(std::move(bias)) {}
+  static std::vector<Stored> stored(const std::vector<T>& numbers) {
+    std::vector<Stored> result;
+    for (const T x : numbers) result.push_back(ef::rounded<Stored>(x));
+    return result;
+  }
+
   Case case_;
-  std::vector<T> a_, b_, c_, bias_;
+  std::vector<T> a_;
+  std::vector<Stored> b_;
+  std::vector<T> c_, bias_;
 };
 
 /// Layouts, destination and bias number `i`, so that a sweep over shapes goes through all of them.

@@ -45,6 +45,37 @@ TYPED_TEST(EmbeddingOf, copies_the_row_of_each_token) {
   }
 }
 
+namespace {
+
+template <class T, class Stored>
+void expect_widened_rows() {
+  const ef::Embedding<T> trained({.vocabulary = 11, .dim = 37}, ef::Random(1));
+  ef::Embedding<T, Stored> embedding(trained);
+  EXPECT_EQ(embedding.weight.value, ef::stored_as<Stored>(trained.weight.value));
+  EXPECT_EQ((ef::Embedding<T, Stored>({.vocabulary = 11, .dim = 37}, ef::Random(1)).weight.value),
+            embedding.weight.value);
+  const ef::Matrix<T> wide = ef::Embedding<T>(embedding).weight.value;
+  const std::vector<Token> tokens = {7, 0, 10, 7};
+  ef::Matrix<T> y(4, 37);
+  ef::Context context;
+  typename ef::Embedding<T, Stored>::Cache cache;
+  embedding.forward(tokens, y, context, &cache);
+  for (Index n = 0; n < 4; ++n) EXPECT_EQ(y.row(n), wide.row(tokens[static_cast<std::size_t>(n)]));
+  EXPECT_EQ(cache.tokens.size(), 0) << "nothing needs them";
+  embedding.backward(y, cache, context);
+  EXPECT_THROW(embedding.backward(ef::Matrix<T>(ef::Matrix<T>::Ones(3, 37)), cache, context), ef::ShapeError);
+  EXPECT_THROW(embedding.forward(std::vector<Token>{0, 1, 2, 11}, y, context), ef::ValueError);
+  EXPECT_THROW((ef::Embedding<T, Stored>(ef::Matrix<Stored>())), ef::OptionError);
+}
+
+}  // namespace
+
+TYPED_TEST(EmbeddingOf, in_half_precision_gives_its_values_in_full) {
+  using T = TypeParam;
+  expect_widened_rows<T, ef::Bfloat16>();
+  expect_widened_rows<T, ef::Float16>();
+}
+
 TYPED_TEST(EmbeddingOf, takes_tokens_of_any_rank_and_lists) {
   using T = TypeParam;
   const ef::Embedding<T> embedding({.vocabulary = 5, .dim = 2}, ef::Random(1));

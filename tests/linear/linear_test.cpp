@@ -17,6 +17,9 @@ using ef::Index;
 static_assert(ef::Projection<ef::Linear<float>, float> && ef::Projection<ef::Linear<double>, double>);
 static_assert(!ef::Projection<ef::Linear<float>, double>);
 
+static_assert(ef::Projection<ef::Linear<float, ef::Bfloat16>, float>);
+static_assert(ef::Projection<ef::Linear<double, ef::Float16>, double>);
+
 namespace {
 
 template <class T>
@@ -165,6 +168,85 @@ TYPED_TEST(LinearOf, frozen_weight_keeps_no_input_and_gets_no_gradient) {
 
   linear.weight.trainable = true;
   EXPECT_THROW(linear.backward(y, cache, dx, context), ef::ValueError);
+}
+
+namespace {
+
+/// Forward and backward of a map stored in half precision, and of one that computes with the same numbers in T.
+template <class T, class Stored>
+void expect_the_bits_of_the_widened_one() {
+  support::Generator random(17);
+  int cases = 0;
+  for (const Index rows : {0, 1, 3, 11, 29}) {
+    for (const Index in : {1, 7, 37, 131}) {
+      for (const Index out : {1, 19, 67}) {
+        ef::Linear<T, Stored> stored({.in_features = in, .out_features = out}, ef::Random(static_cast<unsigned>(in)));
+        ef::Linear<T> wide(stored);
+        EXPECT_EQ(wide.weight.value, ef::stored_as<T>(stored.weight.value));
+        const ef::Matrix<T> x = random_matrix<T>(rows, in, support::Distribution::normal, random);
+        const ef::Matrix<T> dy = random_matrix<T>(rows, out, support::Distribution::normal, random);
+        ef::Matrix<T> y(rows, out), wide_y(rows, out), dx(rows, in), wide_dx(rows, in);
+        ef::Context context;
+        typename ef::Linear<T, Stored>::Cache cache;
+        typename ef::Linear<T>::Cache wide_cache;
+        stored.forward(x, y, context, &cache);
+        wide.forward(x, wide_y, context, &wide_cache);
+        stored.backward(dy, cache, dx, context);
+        wide.backward(dy, wide_cache, wide_dx, context);
+        EXPECT_TRUE(support::bit_equal(y, wide_y)) << rows << " x " << in << " x " << out;
+        EXPECT_TRUE(support::bit_equal(dx, wide_dx)) << rows << " x " << in << " x " << out;
+        EXPECT_TRUE(support::bit_equal(stored.bias->gradient, wide.bias->gradient));
+        EXPECT_EQ(cache.x.size(), 0) << "nothing needs x";
+        EXPECT_TRUE(rows == 0 || wide_cache.x.size() > 0);
+        ++cases;
+      }
+    }
+  }
+  EXPECT_EQ(cases, 5 * 4 * 3);
+}
+
+template <class T, class Stored>
+void expect_rounded_weights() {
+  const ef::Linear<T> trained({.in_features = 13, .out_features = 41}, ef::Random(5));
+  const ef::Linear<T, Stored> same({.in_features = 13, .out_features = 41}, ef::Random(5));
+  const ef::Linear<T, Stored> stored(trained);
+  EXPECT_EQ(stored.weight.value, ef::stored_as<Stored>(trained.weight.value));
+  EXPECT_EQ(same.weight.value, stored.weight.value) << "from the same random numbers";
+  EXPECT_EQ(stored.bias->value, trained.bias->value) << "in full precision";
+  EXPECT_EQ(
+      (ef::Linear<T, Stored>(stored.weight.value, trained.bias->value)(ef::Matrix<T>(ef::Matrix<T>::Ones(2, 13)))),
+      stored(ef::Matrix<T>(ef::Matrix<T>::Ones(2, 13))));
+  EXPECT_FALSE(
+      (ef::Linear<T, Stored>(ef::Linear<T>({.in_features = 2, .out_features = 3, .bias = false}, ef::Random(1))).bias));
+}
+
+}  // namespace
+
+TYPED_TEST(LinearOf, weights_in_half_precision_give_the_bits_of_the_widened_ones) {
+  using T = TypeParam;
+  expect_the_bits_of_the_widened_one<T, ef::Bfloat16>();
+  expect_the_bits_of_the_widened_one<T, ef::Float16>();
+}
+
+TYPED_TEST(LinearOf, weights_in_half_precision_are_those_in_full_rounded) {
+  using T = TypeParam;
+  expect_rounded_weights<T, ef::Bfloat16>();
+  expect_rounded_weights<T, ef::Float16>();
+}
+
+TYPED_TEST(LinearOf, in_half_precision_rejects_what_does_not_fit) {
+  using T = TypeParam;
+  using Stored = ef::Linear<T, ef::Bfloat16>;
+  EXPECT_THROW(Stored({.in_features = 0, .out_features = 5}, ef::Random(1)), ef::OptionError);
+  EXPECT_THROW(Stored(ef::Matrix<ef::Bfloat16>()), ef::OptionError);
+  EXPECT_THROW(Stored(ef::Matrix<ef::Bfloat16>(5, 3), ef::Vector<T>(3)), ef::ShapeError);
+  Stored linear({.in_features = 3, .out_features = 5}, ef::Random(1));
+  ef::Context context;
+  ef::Matrix<T> y(7, 5);
+  EXPECT_THROW(linear.forward(ef::Matrix<T>(ef::Matrix<T>::Ones(7, 4)), y, context), ef::ShapeError);
+  typename Stored::Cache cache;
+  ef::Matrix<T> dx(7, 3);
+  EXPECT_THROW(linear.backward(y, cache, dx, context), ef::ShapeError) << "forward saw no rows";
 }
 
 TYPED_TEST(LinearOf, takes_no_rows) {

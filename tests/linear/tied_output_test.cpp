@@ -70,6 +70,34 @@ TYPED_TEST(TiedOutputOf, equals_reference_and_adds_to_the_gradient_of_the_embedd
   EXPECT_TRUE(within(support::dot_product_error(embedding.weight.gradient, dweight, dweight_size), tolerance::gemm_c));
 }
 
+TYPED_TEST(TiedOutputOf, embedding_in_half_precision_gives_the_bits_of_the_widened_one) {
+  using T = TypeParam;
+  support::Generator random(2);
+  ef::Embedding<T, ef::Bfloat16> embedding({.vocabulary = 61, .dim = 37}, ef::Random(1));
+  ef::Embedding<T> wide(embedding);
+  int cases = 0;
+  for (const Index rows : {1, 13, 29}) {
+    ef::Matrix<T> h(rows, 37), dlogits(rows, 61), logits(rows, 61), wide_logits(rows, 61), dh(rows, 37),
+        wide_dh(rows, 37);
+    support::fill(h, support::Distribution::normal, random);
+    support::fill(dlogits, support::Distribution::normal, random);
+    ef::Context context;
+    typename ef::TiedOutput<T, ef::Bfloat16>::Cache cache;
+    typename ef::TiedOutput<T>::Cache wide_cache;
+    const ef::TiedOutput<T, ef::Bfloat16> output;
+    const ef::TiedOutput<T> wide_output;
+    output.forward(embedding, h, logits, context, &cache);
+    wide_output.forward(wide, h, wide_logits, context, &wide_cache);
+    output.backward(embedding, dlogits, cache, dh, context);
+    wide_output.backward(wide, dlogits, wide_cache, wide_dh, context);
+    EXPECT_TRUE(support::bit_equal(logits, wide_logits)) << rows;
+    EXPECT_TRUE(support::bit_equal(dh, wide_dh)) << rows;
+    EXPECT_EQ(cache.x.size(), 0);
+    ++cases;
+  }
+  EXPECT_EQ(cases, 3);
+}
+
 TYPED_TEST(TiedOutputOf, frozen_embedding_gets_no_gradient) {
   using T = TypeParam;
   ef::Embedding<T> embedding({.vocabulary = 5, .dim = 3}, ef::Random(1));

@@ -340,6 +340,54 @@ TYPED_TEST(Decoder, a_step_of_decoding_allocates_nothing) {
   }
 }
 
+/// A decoder stored in half precision beside one that computes with the same numbers in T.
+template <class T, class Stored, class Wide>
+void expect_the_bits_of_the_widened_one() {
+  Stored stored(small, ef::Random(5));
+  Wide wide(small, ef::Random(6));
+  std::map<std::string, std::vector<T>> values;
+  int halves = 0;
+  stored.visit_parameters([&]<class P>(const ef::Name& name, const P& p) {
+    for (const auto x : p.values()) values[name.str()].push_back(ef::widened<T>(x));
+    halves += P::learnable ? 0 : 1;
+  });
+  EXPECT_EQ(static_cast<std::size_t>(halves), values.size() - 2 * static_cast<std::size_t>(small.layers) - 1)
+      << "all but the norms";
+  wide.visit_parameters([&](const ef::Name& name, auto& p) {
+    ASSERT_EQ(values.at(name.str()).size(), p.values().size()) << name;
+    std::copy(values[name.str()].begin(), values[name.str()].end(), p.values().begin());
+  });
+  support::Generator random(96);
+  const Tokens tokens = random_tokens(2, 13, random);
+  ef::Context context;
+  ef::Tensor<T, 3> logits = stored.output_like(tokens), wide_logits = logits;
+  typename Stored::Cache cache;
+  typename Wide::Cache wide_cache;
+  stored.forward(tokens, logits, context, &cache);
+  wide.forward(tokens, wide_logits, context, &wide_cache);
+  EXPECT_TRUE(support::bit_equal(logits, wide_logits));
+  stored.backward(logits, cache, context);
+  wide.backward(wide_logits, wide_cache, context);
+  EXPECT_TRUE(support::bit_equal(stored.norm.weight.gradient, wide.norm.weight.gradient));
+  EXPECT_TRUE(support::bit_equal(stored.layers.layers[0].attention_norm.weight.gradient,
+                                 wide.layers.layers[0].attention_norm.weight.gradient))
+      << "what came back through every layer";
+  auto key_values = stored.key_values(1, 7), wide_key_values = wide.key_values(1, 7);
+  ef::Matrix<T> next(1, 29), wide_next(1, 29);
+  for (std::int32_t token = 0; token < 7; ++token) {
+    stored.next_logits(std::vector<std::int32_t>{token}, next, key_values, context);
+    wide.next_logits(std::vector<std::int32_t>{token}, wide_next, wide_key_values, context);
+    EXPECT_TRUE(support::bit_equal(next, wide_next)) << token;
+  }
+}
+
+TYPED_TEST(Decoder, in_half_precision_gives_the_bits_of_the_widened_one) {
+  using T = TypeParam;
+  expect_the_bits_of_the_widened_one<T, ef::LlamaDecoder<T, ef::TiedOutput<T, ef::Bfloat16>>, ef::LlamaDecoder<T>>();
+  expect_the_bits_of_the_widened_one<T, ef::LlamaDecoder<T, ef::Linear<T, ef::Float16>, ef::HalfSplit>,
+                                     ef::LlamaDecoder<T, ef::Linear<T>, ef::HalfSplit>>();
+}
+
 TEST(DecoderNames, are_dotted_and_a_tied_output_has_none) {
   std::vector<std::string> names;
   const ef::LlamaDecoder<float> tied({.vocabulary = 5, .dim = 4, .hidden = 3}, ef::Random(1));

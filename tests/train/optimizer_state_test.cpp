@@ -2,6 +2,7 @@
 
 #include "parameters.hpp"
 
+#include <eigenformer/train/clip.hpp>
 #include <eigenformer/train/optimizer_state.hpp>
 
 #include <gtest/gtest.h>
@@ -53,6 +54,28 @@ TEST(OptimizerState, frozen_parameters_cost_no_memory_until_they_thaw) {
   model.matrix.trainable = true;
   state.for_trainable(model, "Test", collect);
   EXPECT_EQ(names, (std::vector<std::string>{"vector", "matrix", "vector"}));
+}
+
+struct Mixed : ef::Block<Mixed> {
+  ef::Parameter<ef::Bfloat16, 2> stored{ef::Matrix<ef::Bfloat16>(3, 5)};
+  MatrixAndVector<float> learnt{2, 2, 3};
+  static void members(auto& self, auto&& visit) {
+    visit("stored", self.stored);
+    visit("learnt", self.learnt);
+  }
+};
+
+TEST(OptimizerState, passes_by_what_is_stored_in_half_precision) {
+  State state;
+  Mixed model;
+  for (int step = 0; step < 2; ++step) {
+    std::vector<std::string> names;
+    state.for_trainable(model, "Test", [&](const ef::Name& name, auto&, State::Slot&) { names.push_back(name.str()); });
+    EXPECT_EQ(names, (std::vector<std::string>{"learnt.matrix", "learnt.vector"}));
+  }
+  model.learnt.matrix.accumulated_gradient() << 1.0F, 1.0F, 1.0F, 1.0F;
+  EXPECT_EQ(ef::clip_gradient_norm(model, 1), 2);
+  EXPECT_EQ(model.learnt.matrix.gradient(1, 1), 0.5F);
 }
 
 TEST(OptimizerState, notices_another_model) {
