@@ -40,7 +40,15 @@ void expect_same_bits(ef::Context& context, const std::vector<Case>& cases) {
   Index offset = 0;
   for (const Case& shape : cases) {
     const Trial<T, Stored> trial(shape, random);
-    ASSERT_TRUE(bit_equal(trial.multiply(context, ++offset % 17), trial.widened().multiply(context))) << shape;
+    const std::vector<T> actual = trial.multiply(context, ++offset % 17);
+#if defined(__FAST_MATH__)
+    // Portable sums are the compiler's, which may order them otherwise beside other loads.
+    if (context.instruction_set() == InstructionSet::portable && !actual.empty()) {
+      ASSERT_TRUE(within(trial.widened().error(actual), support::tolerance::gemm_c)) << shape;
+      continue;
+    }
+#endif
+    ASSERT_TRUE(bit_equal(actual, trial.widened().multiply(context))) << shape;
   }
 }
 void expect_same_bits(ef::Context& context, const std::vector<Case>& cases) {
