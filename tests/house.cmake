@@ -109,6 +109,7 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT CMAKE_CXX_FLAGS MATCHES "-m(
   if(avx2)
     add_script_test(Abi.units_with_other_flags_live_side_by_side abi/check_two_units.cmake -DDIFFERENCE=flags
       "-DARCHITECTURES=${architectures}" "-DSCRATCH=${scratch}/abi_flags")
+    set_tests_properties(Abi.units_with_other_flags_live_side_by_side PROPERTIES TIMEOUT 900)  # seven compilations
   endif()
   if(CMAKE_OBJDUMP AND TARGET kernels_tests)
     add_test(NAME Abi.only_named_functions_use_wide_registers
