@@ -44,7 +44,7 @@ eigenformer_library_compile_command(compile)
 function(add_script_test name script)
   add_test(NAME ${name} COMMAND "${CMAKE_COMMAND}" "-DROOT=${PROJECT_SOURCE_DIR}" "-DCOMPILE=${compile}" ${ARGN}
     -P "${CMAKE_CURRENT_SOURCE_DIR}/${script}")
-  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS house)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS house)
 endfunction()
 
 set(scratch "${CMAKE_CURRENT_BINARY_DIR}/scratch")
