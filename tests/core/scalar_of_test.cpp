@@ -28,6 +28,7 @@ static_assert(std::is_same_v<ef::scalar_of<Wrapped<Wrapped<Norm<float>>>>, float
 static_assert(std::is_same_v<ef::scalar_of<Named>, double>);
 static_assert(std::is_same_v<ef::scalar_of<Wrapped<Named>>, double>);
 static_assert(!HasScalar<Nothing> && !HasScalar<Wrapped<Nothing>>);
+static_assert(ef::ComputesIn<Named, double> && !ef::ComputesIn<Named, float> && ef::ComputesIn<Nothing, float>);
 
 }  // namespace
 

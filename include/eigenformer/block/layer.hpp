@@ -15,7 +15,7 @@ struct TwoNormParts {
   static_assert(TokenwiseBlock<FeedForward, Scalar>,
                 "layer: FeedForward maps rows of features of the norm's scalar type, as FeedForward<T> does");
 
-  static_assert(std::is_same_v<scalar_of<Mixer>, Scalar>, "layer: Mixer computes in the norm's scalar type");
+  static_assert(ComputesIn<Mixer, Scalar>, "layer: Mixer computes in the norm's scalar type");
 
   struct Options {
     detail::options_of<Norm> norm;

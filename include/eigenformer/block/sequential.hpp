@@ -16,7 +16,7 @@ class Sequential : public Block<Sequential<Blocks...>> {
   static_assert(sizeof...(Blocks) > 0, "Sequential: needs a block");
   static_assert((ParameterHolder<Blocks> && ...), "Sequential: every part is a block");
   using Scalar = scalar_of<std::tuple_element_t<0, std::tuple<Blocks...>>>;
-  static_assert((std::is_same_v<scalar_of<Blocks>, Scalar> && ...), "Sequential: every part is of one scalar type");
+  static_assert((ComputesIn<Blocks, Scalar> && ...), "Sequential: every part is of one scalar type");
   using Cache = std::tuple<typename Blocks::Cache...>;
 
   /// The blocks in the order in which they run.

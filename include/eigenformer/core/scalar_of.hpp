@@ -31,4 +31,11 @@ struct ScalarOf<B> {
 template <class B>
 using scalar_of = typename detail::ScalarOf<B>::type;
 
+/// Whether a block computes in T, as far as its type says: blocks of users need not say.
+template <class B, class T>
+concept ComputesIn = !requires {
+  typename scalar_of<B>;
+}
+|| std::is_same_v<scalar_of<B>, T>;
+
 }  // namespace eigenformer::inline EIGENFORMER_ABI
