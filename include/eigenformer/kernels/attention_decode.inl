@@ -36,6 +36,7 @@ EIGENFORMER_INLINE void prefetch_row(const T* row, Index ahead, Index stride, In
   const std::uintptr_t address =
       reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(ahead * stride) * sizeof(T);
   for (Index byte = 0; byte < dim * static_cast<Index>(sizeof(T)); byte += 64) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
     __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(byte)));
   }
 }
