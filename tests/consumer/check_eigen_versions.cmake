@@ -18,7 +18,7 @@ foreach(case 3.3.9:refused 3.4.0:accepted 3.4.90:accepted 5.0.0:accepted 5.0.1:a
   file(WRITE "${folder}/project/CMakeLists.txt"
     "cmake_minimum_required(VERSION 3.25)\nproject(eigen_version LANGUAGES CXX)\n"
     "include(\"${ROOT}/cmake/eigenformer-dependencies.cmake\")\neigenformer_find_dependencies()\n")
-  execute_process(COMMAND "${CMAKE_COMMAND}" -S "${folder}/project" -B "${folder}/build"
+  execute_process(COMMAND "${CMAKE_COMMAND}" -S "${folder}/project" -B "${folder}/build" -G Ninja
       "-DEigen3_DIR=${folder}/eigen" -DCMAKE_CXX_COMPILER_WORKS=ON
     RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
   if(status EQUAL 0)
