@@ -44,7 +44,7 @@ eigenformer_library_compile_command(compile)
 function(add_script_test name script)
   add_test(NAME ${name} COMMAND "${CMAKE_COMMAND}" "-DROOT=${PROJECT_SOURCE_DIR}" "-DCOMPILE=${compile}" ${ARGN}
     -P "${CMAKE_CURRENT_SOURCE_DIR}/${script}")
-  set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS house)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS house)
 endfunction()
 
 set(scratch "${CMAKE_CURRENT_BINARY_DIR}/scratch")
@@ -109,7 +109,6 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT CMAKE_CXX_FLAGS MATCHES "-m(
   if(avx2)
     add_script_test(Abi.units_with_other_flags_live_side_by_side abi/check_two_units.cmake -DDIFFERENCE=flags
       "-DARCHITECTURES=${architectures}" "-DSCRATCH=${scratch}/abi_flags")
-    set_tests_properties(Abi.units_with_other_flags_live_side_by_side PROPERTIES TIMEOUT 900)  # seven compilations
   endif()
   if(CMAKE_OBJDUMP AND TARGET kernels_tests)
     add_test(NAME Abi.only_named_functions_use_wide_registers
