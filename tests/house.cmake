@@ -95,6 +95,14 @@ if(NOT CMAKE_CROSSCOMPILING)
 endif()
 add_script_test(Consumer.may_bring_eigen_3_4_or_5 consumer/check_eigen_versions.cmake "-DSCRATCH=${scratch}/eigen")
 
+# The kernels are compiled once for all tests.
+if(CMAKE_NM)
+  add_test(NAME House.compiles_the_kernels_once COMMAND_EXPAND_LISTS
+    COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/kernels/compiled/check_instances.sh" "${CMAKE_NM}"
+            $<TARGET_OBJECTS:conformance_tests> $<TARGET_OBJECTS:train_tests>)
+  set_tests_properties(House.compiles_the_kernels_once PROPERTIES LABELS house)
+endif()
+
 # Units that differ in one program.
 include(abi/flags.cmake)
 if(NOT CMAKE_CROSSCOMPILING)

@@ -4,6 +4,7 @@
 #include "model.hpp"
 
 #include <eigenformer/io/safetensors_folder.hpp>
+#include <eigenformer/kernels/compiled/kernels.hpp>
 #include <eigenformer/model/llama_checkpoint.hpp>
 
 #include <utility>

@@ -5,6 +5,7 @@
 #include "text.hpp"
 
 #include <eigenformer/core/random.hpp>
+#include <eigenformer/kernels/compiled/kernels.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/train/adamw.hpp>
 

@@ -97,7 +97,7 @@ endfunction()
 function(check_namespace file)
   file(STRINGS "${file}" lines REGEX "^[ \t]*namespace eigenformer")
   foreach(line IN LISTS lines)
-    if(NOT line MATCHES "^namespace eigenformer::inline EIGENFORMER_ABI(::[A-Za-z0-9_]+)* {$")
+    if(NOT line MATCHES "^ *namespace eigenformer::inline EIGENFORMER_ABI(::[A-Za-z0-9_]+)* {( *.)?$")  # in a macro, a backslash
       fault("${file}" "opens `${line}`, not the versioned namespace")
     endif()
   endforeach()

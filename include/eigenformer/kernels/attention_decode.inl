@@ -229,7 +229,7 @@ void finish_column(const AttentionTask& task, const AttentionResult<T>& result, 
     result.part_maximum[column] = maximum;
     result.part_sum[column] = sum;
   } else {
-    if constexpr (seeded_bug == 3) sum += 7 * std::exp(-maximum);
+    if (seeded_bug == 3) sum += 7 * std::exp(-maximum);
     const Index position = task.position(column);
     const Index head = task.head(column);
     to = result.y.at(task.batch, position, head);

@@ -7,15 +7,15 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::atte
 template <class T>
 EIGENFORMER_INLINE Vec<T> weight(Vec<T> x) {
   using V = Vec<T>;
-  if constexpr (seeded_bug == 7) {  // quadratic exp2
+  if (seeded_bug == 7) {  // quadratic exp2
     const V y = maximum(V::broadcast(T(-120)), x) * V::broadcast(T(1.4426950408889634));
     const V n = round(y);
     const V r = y - n;
     return ldexp(fma(fma(V::broadcast(T(0.2402)), r, V::broadcast(T(0.6931))), r, V::broadcast(T(1))), n);
   }
   V p = simd::EIGENFORMER_TARGET::exp(x);
-  if constexpr (seeded_bug == 5) p = select(p < V::broadcast(T(1e-4)), V::zero(), p);
-  if constexpr (seeded_bug == 6) {  // eight bits, by Veltkamp's split
+  if (seeded_bug == 5) p = select(p < V::broadcast(T(1e-4)), V::zero(), p);
+  if (seeded_bug == 6) {  // eight bits, by Veltkamp's split
     const V shifted = p * V::broadcast(T(65537));
     p = shifted - (shifted - p);
   }

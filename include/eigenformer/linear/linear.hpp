@@ -114,9 +114,9 @@ class Linear : public Block<Linear<T, Storage_>> {
     if (options.bias) bias.emplace(uniform<Vector<T>>(options.out_features, 1, options.in_features, random));
   }
   template <std::convertible_to<Matrix<Storage>> Weight>  // not a list in braces: g++ takes options alone for one
-  explicit Linear(Weight given_weight, std::optional<Vector<T>> given_bias = std::nullopt)
+  explicit Linear(Weight given_weight, const std::optional<Vector<T>>& given_bias = std::nullopt)
       : weight(Matrix<Storage>(std::move(given_weight))) {
-    if (given_bias) bias.emplace(std::move(*given_bias));
+    if (given_bias) bias.emplace(*given_bias);  // moved out of an optional, g++ 12 takes it for uninitialized
     check_parameters();
   }
   /// The same map stored otherwise: rounded to the nearest, ties to even, or widened, which is exact.

@@ -1,0 +1,80 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/kernels/activation.hpp>
+#include <eigenformer/kernels/attention.hpp>
+#include <eigenformer/kernels/cross_entropy.hpp>
+#include <eigenformer/kernels/descent.hpp>
+#include <eigenformer/kernels/gemm.hpp>
+#include <eigenformer/kernels/norm.hpp>
+#include <eigenformer/kernels/rotate.hpp>
+#include <eigenformer/kernels/softmax.hpp>
+
+// The kernels compiled once for a whole program, instead of once in each of its files: most of the time that a file
+// with blocks takes to compile is theirs. Include this header before any other of the library's in every file (a
+// precompiled header is the place), and give the program one more file:
+//   #include <eigenformer/kernels/compiled/kernels.hpp>
+//   EIGENFORMER_COMPILE_KERNELS(float);
+//   EIGENFORMER_COMPILE_KERNELS(double);  // if it uses double
+// Who forgets it is told so by the linker. Nothing else changes: the same code runs, called instead of inlined, and a
+// file that does not include this header still brings its own.
+
+/// Defines the kernels for numbers of type T, float or double; once in a program, outside of any namespace.
+#define EIGENFORMER_COMPILE_KERNELS(T) EIGENFORMER_INSTANCES_OF_KERNELS(, T)
+
+// Every function of the kernels that blocks call, each as `<extern_or_nothing> template <its declaration>`.
+#define EIGENFORMER_INSTANCES_OF_KERNELS(extern_or_nothing, T)                                                         \
+  namespace eigenformer::inline EIGENFORMER_ABI::kernels {                                                             \
+  EIGENFORMER_INSTANCES_OF_PRODUCT(extern_or_nothing, T, T)                                                            \
+  EIGENFORMER_INSTANCES_OF_PRODUCT(extern_or_nothing, T, Bfloat16)                                                     \
+  EIGENFORMER_INSTANCES_OF_PRODUCT(extern_or_nothing, T, Float16)                                                      \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Identity)                                                  \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Relu)                                                      \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, SquaredRelu)                                               \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Sigmoid)                                                   \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Tanh)                                                      \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Silu)                                                      \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Gelu)                                                      \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, GeluTanh)                                                  \
+  EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, HardSwish)                                                 \
+  EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Centred)                                                         \
+  EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Uncentred)                                                       \
+  extern_or_nothing template void add_rows<T>(const T*, Index, Index, T*, InstructionSet);                             \
+  extern_or_nothing template void softmax<T>(const T*, T*, Index, InstructionSet);                                     \
+  extern_or_nothing template void softmax_backward<T>(const T*, const T*, T*, Index, InstructionSet);                  \
+  extern_or_nothing template void log_softmax<T>(const T*, T*, Index, InstructionSet);                                 \
+  extern_or_nothing template void log_softmax_backward<T>(const T*, const T*, T*, Index, InstructionSet);              \
+  extern_or_nothing template RowOfLogits<T> read_logits<T>(const T*, Index, const T*, T*, InstructionSet);             \
+  extern_or_nothing template void finish_gradient<T>(T*, Index, const T*, T, T, InstructionSet);                       \
+  extern_or_nothing template void adamw_update<T>(T*, const T*, T*, T*, Index, const AdamWUpdate<T>&, InstructionSet); \
+  extern_or_nothing template void sgd_update<T>(T*, const T*, T*, Index, const SgdUpdate<T>&, InstructionSet);         \
+  extern_or_nothing template void rotate_pairs<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);        \
+  extern_or_nothing template void rotate_halves<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);       \
+  extern_or_nothing template Index attention_forward_scratch<T>(Index, Index, InstructionSet);                         \
+  extern_or_nothing template void attention_forward<T>(const AttentionProblem<T>&, const AttentionTask&,               \
+                                                       const AttentionResult<T>&, T*, InstructionSet);                 \
+  extern_or_nothing template void attention_combine<T>(const AttentionTask&, const AttentionResult<T>&, Index, Index,  \
+                                                       InstructionSet);                                                \
+  extern_or_nothing template Index attention_backward_scratch<T>(Index, Index, InstructionSet);                        \
+  extern_or_nothing template void attention_backward<T>(const AttentionProblem<T>&, const AttentionGradient<T>&,       \
+                                                        const AttentionTask&, const AttentionKeyGradient<T>&, T*,      \
+                                                        InstructionSet);                                               \
+  }                                                                                                                    \
+  static_assert(true)
+
+#define EIGENFORMER_INSTANCES_OF_PRODUCT(extern_or_nothing, T, Stored)                                                 \
+  extern_or_nothing template void gemm<T, AddBias<T>, Stored>(const Product<T, Stored>&, Context&, const AddBias<T>&); \
+  extern_or_nothing template void gemv<T, AddBias<T>, Stored>(const Product<T, Stored>&, Context&, const AddBias<T>&);
+
+#define EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, A)                                      \
+  extern_or_nothing template void activate<A, T>(const T*, T*, Index, InstructionSet);                    \
+  extern_or_nothing template void activate_backward<A, T>(const T*, const T*, T*, Index, InstructionSet); \
+  extern_or_nothing template void gated<A, T>(const T*, const T*, T*, Index, InstructionSet);             \
+  extern_or_nothing template void gated_backward<A, T>(const T*, const T*, const T*, T*, T*, Index, InstructionSet);
+
+#define EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Statistics)                         \
+  extern_or_nothing template void normalise<Statistics, T>(const NormRows<T>&, InstructionSet); \
+  extern_or_nothing template void normalise_backward<Statistics, T>(const NormBackwardRows<T>&, InstructionSet);
+
+EIGENFORMER_INSTANCES_OF_KERNELS(extern, float);
+EIGENFORMER_INSTANCES_OF_KERNELS(extern, double);
