@@ -112,7 +112,8 @@ void print_speed(const char* what, long tokens, double seconds) {
 }
 
 void run_with(const Options& options) {
-  const std::unique_ptr<LanguageModel> model = open_model(options.checkpoint);
+  const std::unique_ptr<LanguageModel> model =
+      open_model(options.checkpoint, options.follow_links ? ef::SymbolicLinks::anywhere : ef::SymbolicLinks::inside);
   const ef::DecoderOptions& o = model->config.decoder;
   std::fprintf(
       stderr,

@@ -3,6 +3,7 @@
 
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/core/tokens.hpp>
+#include <eigenformer/io/input_directory.hpp>
 #include <eigenformer/model/llama_config.hpp>
 
 #include <filesystem>
@@ -29,4 +30,4 @@ class LanguageModel {
 
 /// Opens a folder with config.json and safetensors, or a file of llama2.c. Throws what the readers throw, and
 /// std::runtime_error for a path that is neither.
-std::unique_ptr<LanguageModel> open_model(const std::filesystem::path& path);
+std::unique_ptr<LanguageModel> open_model(const std::filesystem::path& path, eigenformer::SymbolicLinks links);

@@ -25,6 +25,7 @@ model.safetensors, or its parts with model.safetensors.index.json), or a model f
   --seed N             of what is drawn (1)
   --threads N          threads; results do not depend on it (all processors)
   --tokenizer FILE     of llama2.c's format (default: tokenizer.bin or tok<vocabulary>.bin beside the checkpoint)
+  --follow-links       the folder's files may be links that lead out of it, as in HuggingFace's cache
   --help               print this
 
 The text goes to stdout as it comes, everything else to stderr.
@@ -37,6 +38,7 @@ constexpr option known[] = {{"temperature", required_argument, nullptr, 0},
                             {"seed", required_argument, nullptr, 0},
                             {"threads", required_argument, nullptr, 0},
                             {"tokenizer", required_argument, nullptr, 0},
+                            {"follow-links", no_argument, nullptr, 0},
                             {"help", no_argument, nullptr, 0},
                             {nullptr, 0, nullptr, 0}};
 
@@ -66,6 +68,7 @@ void take(Options& options, std::string_view name, const char* text) {
   if (name == "seed") set(options.seed, name, text, std::uint64_t{0}, (std::numeric_limits<std::uint64_t>::max)());
   if (name == "threads") set(options.threads, name, text, 1, 1024);
   if (name == "tokenizer") options.tokenizer = text;
+  if (name == "follow-links") options.follow_links = true;
 }
 
 }  // namespace

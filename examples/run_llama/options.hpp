@@ -15,6 +15,7 @@ struct Options {
   long max_tokens = 256;
   std::uint64_t seed = 1;
   int threads = 1;
+  bool follow_links = false;  ///< files of the folder may be links to anywhere
 };
 
 /// Something the user has to change; the message says what.

@@ -37,7 +37,7 @@ said() { grep -q -- "$1" err || fail "no '$1' on stderr"; }
 case $3 in
   help)
     run 0 --help
-    for option in temperature top-p max-tokens seed threads tokenizer help; do
+    for option in temperature top-p max-tokens seed threads tokenizer follow-links help; do
       grep -q -- "^  --$option" out || fail "--help says nothing of --$option"
     done
     [ ! -s err ] || fail "--help writes to stderr"
@@ -138,6 +138,17 @@ EOF
     mv out whole
     run 0 . "Once upon a time" --max-tokens 20
     cmp out whole || fail "another text from a checkpoint with an index"
+    ;;
+
+  links)
+    # As HuggingFace's cache has it: the files of a snapshot are links to where the content is.
+    mkdir snapshot
+    for file in config.json model.safetensors tok512.bin; do ln -s "$model/$file" snapshot/; done
+    refuse 1 "got a symbolic link that leads out of it" snapshot "Once upon a time" --max-tokens 20
+    run 0 snapshot "Once upon a time" --max-tokens 20 --follow-links
+    mv out linked
+    run 0 "$model" "Once upon a time" --max-tokens 20
+    cmp out linked || fail "another text through links"
     ;;
 
   endings)
