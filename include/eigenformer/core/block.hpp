@@ -162,9 +162,10 @@ void zero_gradients(Model& model) {
   visit_learnable(model, [](const Name&, auto& parameter) { parameter.zero_gradient(); });
 }
 
+/// Whether backward adds to the gradients.
+enum class Training { frozen, trained };
 /// Makes every parameter trained or frozen, but for those that can only be frozen. A frozen one gives its gradient's
 /// memory back.
-enum class Training { frozen, trained };
 template <class Model>
 void set_training(Model& model, Training training) {
   visit_learnable(model, [&](const Name&, auto& parameter) {

@@ -48,6 +48,7 @@ template <class Failure>
 /// Who hears of a failure before the program ends, in translation units compiled with -fno-exceptions.
 using FailureHandler = void (*)(const char* message);
 
+/// The handler that is there at first.
 inline void print_failure(const char* message) { std::fprintf(stderr, "%s\n", message); }
 
 namespace detail {

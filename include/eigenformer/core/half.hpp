@@ -54,6 +54,7 @@ template <std::floating_point T>
 T widened(Bfloat16 x) {
   return static_cast<T>(std::bit_cast<float>(std::uint32_t{std::bit_cast<std::uint16_t>(x)} << 16U));
 }
+/// The same of a Float16.
 template <std::floating_point T>
 T widened(Float16 x) {
   const std::uint32_t bits = std::bit_cast<std::uint16_t>(x);

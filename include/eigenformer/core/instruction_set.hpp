@@ -22,6 +22,7 @@ inline constexpr std::array all_instruction_sets = {InstructionSet::portable, In
 inline constexpr std::array all_instruction_sets = {InstructionSet::portable};
 #endif
 
+/// As in code: "portable", "avx2", "avx512", "neon".
 constexpr std::string_view name(InstructionSet instruction_set) {
   switch (instruction_set) {
     case InstructionSet::avx2: return "avx2";

@@ -11,6 +11,7 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
+/// Signed, as wide as a pointer: what counts and indexes elements.
 using Index = Eigen::Index;
 
 /// The extents of a tensor of any rank up to `max_rank`, for checks and messages. Prints as `[4, 10, 256]`; a scalar's

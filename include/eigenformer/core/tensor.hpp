@@ -27,6 +27,7 @@ using Tensor = Eigen::Tensor<T, Rank, detail::row_major>;
 template <class T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, detail::row_major>;
 
+/// A column: `[features]`, as biases and gains are.
 template <class T>
 using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::DontAlign>;
 
@@ -39,6 +40,7 @@ requires(HalfPrecision<S> || HalfPrecision<Other>) Matrix<S> stored_as(const Mat
   return result;
 }
 
+/// An Eigen tensor's dimensions as a Shape.
 template <std::size_t Rank>
 Shape shape_of(const std::array<Index, Rank>& dimensions) {
   return Shape(dimensions.data(), static_cast<int>(Rank));

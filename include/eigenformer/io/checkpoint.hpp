@@ -176,10 +176,12 @@ Result<void> try_load_parameters(const Source& file, Model& model, const LoadOpt
   return fault;
 }
 
+/// load_parameters from a safetensors file; also throws FileError for one that breaks a rule.
 template <class Model>
 void load_safetensors(const std::filesystem::path& path, Model& model, const LoadOptions& options = {}) {
   load_parameters(SafetensorsFile(path), model, options);
 }
+/// load_safetensors with the failure as a value.
 template <class Model>
 Result<void> try_load_safetensors(const std::filesystem::path& path, Model& model, const LoadOptions& options = {}) {
   const Result<SafetensorsFile> file = SafetensorsFile::try_open(path);

@@ -55,8 +55,11 @@ inline constexpr std::array<DtypeInfo, 22> dtype_table = {{
     {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64},
 }};
 
+/// Name and size of a dtype.
 constexpr const DtypeInfo& info(Dtype dtype) { return dtype_table[static_cast<std::size_t>(dtype)]; }
+/// As files spell it.
 constexpr std::string_view name(Dtype dtype) { return info(dtype).name; }
+/// Of one element.
 constexpr unsigned bits(Dtype dtype) { return info(dtype).bits; }
 
 /// The dtype of that exact spelling, or nothing.
