@@ -31,7 +31,7 @@ inline void config(std::string_view text) {
     return;
   }
   const std::string whole(text);
-  if (has_huge_number(whole)) return;  // in a field that is passed over
+  if (reference::has_huge_number(whole)) return;  // in a field that is passed over
   const nlohmann::json tree = nlohmann::json::parse(whole, nullptr, false);
   expect(tree.is_object(), "what is read is an object");
   const DecoderOptions& decoder = config->decoder;

@@ -103,25 +103,13 @@ inline void header(std::string_view text) {
   if (!strictly) expect_located(strictly.fault(), whole.size());
 }
 
-/// Whether the text has a number beyond the range of double, which the general parser refuses and JSON does not.
-inline bool has_huge_number(const std::string& text) {
-  try {
-    const nlohmann::json tree = nlohmann::json::parse(text);
-    return tree.is_discarded();
-  } catch (const nlohmann::json::out_of_range&) {
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
-
 /// The JSON text of an index of several files.
 inline void index(std::string_view text) {
   Result<HeaderText> memory = HeaderText::allocate(text.size());
   std::copy(text.begin(), text.end(), memory->characters().begin());
   const Result<ShardIndex> index = ShardIndex::parse(std::move(*memory), {});
   const std::string whole(text);
-  expect(static_cast<bool>(index) == reference::is_shard_index(whole) || (index && has_huge_number(whole)),
+  expect(static_cast<bool>(index) == reference::is_shard_index(whole) || (index && reference::has_huge_number(whole)),
          "the plain reader agrees");
   if (!index) return expect_located(index.fault(), text.size());
   for (std::size_t i = 0; i < index->size(); ++i) {

@@ -66,6 +66,17 @@ bool is_shard_index(const std::string& text) {
   return is_shard_index(text, map);
 }
 
+bool has_huge_number(const std::string& text) {
+  try {
+    const nlohmann::json tree = nlohmann::json::parse(text);
+    return tree.is_discarded();
+  } catch (const nlohmann::json::out_of_range&) {
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
 bool is_sharded_checkpoint(const std::string& index, const std::map<std::string, std::string>& files) {
   std::map<std::string, std::string> map;
   if (!is_shard_index(index, map)) return false;

@@ -11,6 +11,9 @@ namespace reference {
 /// Whether the text is an index.
 bool is_shard_index(const std::string& text);
 
+/// Whether the text has a number beyond the range of double, which the general parser refuses and JSON does not.
+bool has_huge_number(const std::string& text);
+
 /// Whether index and files, by name, agree on every tensor.
 bool is_sharded_checkpoint(const std::string& index, const std::map<std::string, std::string>& files);
 
