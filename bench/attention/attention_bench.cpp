@@ -1,156 +1,258 @@
 // SPDX-License-Identifier: MIT
-// Attention against what one would write over Eigen: Map<Matrix> products per head and a softmax by rows. GFLOP/s
-// counts the work that the mask leaves alive, 2 (d_k + d_v) for each live score, and 2.5 times that for backward;
-// decoding states the bytes of keys and values.
+// Attention against what one would write over Eigen: Map<Matrix> products per head and a softmax by rows. Operations
+// count the work that the mask leaves alive, 2 (d_k + d_v) for each live score, and 2.5 times that for backward;
+// decoding reads each key and value once.
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
-#include <eigenformer/core/random.hpp>
 
-#include <benchmark/benchmark.h>
+#include <grid.hpp>
+#include <report/answer.hpp>
 
 #include <Eigen/Dense>
 
+#include "support/tolerances.hpp"
+
 namespace {
 
-namespace ef = eigenformer;
-using ef::Index;
+using namespace bench;
 
-struct Problem {
-  Problem(Index queries, Index keys, Index heads, Index kv_heads, Index dim)
-      : q(1, queries, heads, dim), k(1, keys, kv_heads, dim), v(1, keys, kv_heads, dim), y(q.dimensions()) {
-    ef::Random random(1);
-    for (ef::Tensor<float, 4>* x : {&q, &k, &v}) {
-      for (Index i = 0; i < x->size(); ++i) x->data()[i] = static_cast<float>(random.normal());
-    }
-    log_sum_exp.resize(static_cast<std::size_t>(queries * heads));
-    segments[0] = {k, v};
+template <class T>
+using Rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using HeadMap = Eigen::Map<const Rows<float>, 0, Eigen::OuterStride<>>;
+
+/// A head of a tensor [1, length, heads, head_dim] as a matrix [length, head_dim], in place.
+HeadMap head_of(const ef::Tensor<float, 4>& x, Index head) {
+  const Index dim = x.dimension(3);
+  return {x.data() + head * dim, x.dimension(1), dim, Eigen::OuterStride<>(x.dimension(2) * dim)};
+}
+
+template <class Mask>
+Index live_keys(const grid::Attention& size, Index query) {
+  return Mask{}.live_keys({1, size.queries, size.keys}, 0, query).last;
+}
+
+/// Turns scores into probabilities, row by row; row i of the scores is query first + i * step.
+template <class Mask, class Scores>
+void softmax_rows(Scores& scores, const grid::Attention& size, Index first, Index step) {
+  for (Index i = 0; i < scores.rows(); ++i) {
+    const Index live = live_keys<Mask>(size, first + i * step);
+    auto row = scores.row(i).head(live).array();
+    row = (row - row.maxCoeff()).exp().eval();
+    row /= row.sum();
+    scores.row(i).tail(size.keys - live).setZero();
   }
-  ef::Tensor<float, 4> q;
-  ef::Tensor<float, 4> k;
-  ef::Tensor<float, 4> v;
-  ef::Tensor<float, 4> y;
-  std::vector<float> log_sum_exp;
-  ef::KeyValueSegment<float> segments[1];
+}
+
+template <class Mask>
+class Forward {
+ public:
+  explicit Forward(const grid::Attention& size)
+      : size_(size),
+        q_(1, size.queries, size.heads, size.head_dim),
+        k_(1, size.keys, size.kv_heads, size.head_dim),
+        v_(k_.dimensions()),
+        y_(q_.dimensions()),
+        log_sum_exp_(static_cast<std::size_t>(size.queries * size.heads)) {
+    fill(q_, 1);
+    fill(k_, 2);
+    fill(v_, 3);
+    segments_[0] = {k_, v_};
+  }
+
+  void forward(ef::Context& context) {
+    ef::attention<float>({q_, segments_}, {y_, log_sum_exp_.data()}, Mask{}, {}, context);
+  }
+
+  /// The scores of a whole head in memory.
+  void forward_by_eigen() {
+    scores_.resize(size_.queries, size_.keys);
+    const float scale = 1 / std::sqrt(static_cast<float>(size_.head_dim));
+    for (Index h = 0; h < size_.heads; ++h) {
+      const Index g = group_of(h);
+      Eigen::Map<Rows<float>, 0, Eigen::OuterStride<>> out(y_.data() + h * size_.head_dim, size_.queries,
+                                                           size_.head_dim,
+                                                           Eigen::OuterStride<>(size_.heads * size_.head_dim));
+      scores_.noalias() = scale * head_of(q_, h) * head_of(k_, g).transpose();
+      softmax_rows<Mask>(scores_, size_, 0, 1);
+      out.noalias() = scores_ * head_of(v_, g);
+    }
+  }
+
+  /// Decoding one token: the heads that share a key/value head in one product.
+  void decode_by_eigen() {
+    const Index group = size_.heads / size_.kv_heads;
+    const float scale = 1 / std::sqrt(static_cast<float>(size_.head_dim));
+    for (Index g = 0; g < size_.kv_heads; ++g) {
+      const Eigen::Map<const Rows<float>> q(q_.data() + g * group * size_.head_dim, group, size_.head_dim);
+      Eigen::Map<Rows<float>> out(y_.data() + g * group * size_.head_dim, group, size_.head_dim);
+      scores_.noalias() = scale * q * head_of(k_, g).transpose();
+      softmax_rows<ef::NoMask>(scores_, size_, 0, 1);
+      out.noalias() = scores_ * head_of(v_, g);
+    }
+  }
+
+  /// Of long sequences every 61st query, and the last, so that looking does not take longer than timing.
+  Error error() const {
+    const Index step = size_.queries <= 512 ? 1 : 61;
+    const Index first = (size_.queries - 1) % step;
+    Error result{0, true};
+    for (Index h = 0; h < size_.heads; ++h) {
+      Doubles scores = this->scores(h, first, step);
+      const double largest_logit = scores.cwiseAbs().maxCoeff();
+      softmax_rows<Mask>(scores, size_, first, step);
+      const Doubles v = head_of(v_, group_of(h)).template cast<double>();
+      const Doubles expected = scores * v;
+      const auto actual = head_of(y_, h)(Eigen::seqN(first, expected.rows(), step), Eigen::all);
+      const double allowed = support::tolerance::attention_abs<float>(largest_logit, v.cwiseAbs().maxCoeff());
+      result = worse(result, compare(actual, expected, allowed));
+    }
+    return result;
+  }
+
+ protected:
+  Index group_of(Index head) const { return head / (size_.heads / size_.kv_heads); }
+
+  /// Scaled scores of some queries of a head, in double.
+  Doubles scores(Index head, Index first, Index step) const {
+    const Index count = (size_.queries - 1 - first) / step + 1;
+    const Doubles q = head_of(q_, head)(Eigen::seqN(first, count, step), Eigen::all).template cast<double>();
+    const Doubles k = head_of(k_, group_of(head)).template cast<double>();
+    return q * k.transpose() / std::sqrt(static_cast<double>(size_.head_dim));
+  }
+
+  grid::Attention size_;
+  ef::Tensor<float, 4> q_, k_, v_, y_;
+  std::vector<float> log_sum_exp_;
+  ef::KeyValueSegment<float> segments_[1];
+  Rows<float> scores_;
 };
 
-using HeadMap = Eigen::Map<const ef::Matrix<float>, 0, Eigen::OuterStride<>>;
-
-/// The plain version: scores of a whole head in memory.
 template <class Mask>
-void plain(const Problem& p, ef::Tensor<float, 4>& y, const Mask& mask) {
-  const Index heads = p.q.dimension(2);
-  const Index kv_heads = p.k.dimension(2);
-  const Index dim = p.q.dimension(3);
-  const Index queries = p.q.dimension(1);
-  const Index keys = p.k.dimension(1);
-  const ef::AttentionExtent extent{1, queries, keys};
-  ef::Matrix<float> scores(queries, keys);
-  for (Index h = 0; h < heads; ++h) {
-    const Index g = h / (heads / kv_heads);
-    const HeadMap q(p.q.data() + h * dim, queries, dim, Eigen::OuterStride<>(heads * dim));
-    const HeadMap k(p.k.data() + g * dim, keys, dim, Eigen::OuterStride<>(kv_heads * dim));
-    const HeadMap v(p.v.data() + g * dim, keys, dim, Eigen::OuterStride<>(kv_heads * dim));
-    Eigen::Map<ef::Matrix<float>, 0, Eigen::OuterStride<>> out(y.data() + h * dim, queries, dim,
-                                                               Eigen::OuterStride<>(heads * dim));
-    scores.noalias() = q * k.transpose() * (1 / std::sqrt(static_cast<float>(dim)));
-    for (Index s = 0; s < queries; ++s) {
-      const Index live = mask.live_keys(extent, 0, s).last;
-      auto row = scores.row(s).head(live).array();
-      row = (row - row.maxCoeff()).exp();
-      row /= row.sum();
-      scores.row(s).tail(keys - live).setZero();
+class Backward : public Forward<Mask> {
+ public:
+  using Base = Forward<Mask>;
+
+  explicit Backward(const grid::Attention& size)
+      : Base(size), dy_(this->q_.dimensions()), dq_(dy_.dimensions()), dk_(dy_.dimensions()), dv_(dy_.dimensions()) {
+    fill(dy_, 4);
+    ef::Context context;
+    this->forward(context);
+    gradients_[0] = {dk_, dv_};
+  }
+
+  void backward(ef::Context& context) {
+    ef::attention_backward<float>({this->q_, this->segments_}, {this->y_, dy_, this->log_sum_exp_.data()},
+                                  {dq_, gradients_}, Mask{}, {}, context);
+  }
+
+  void backward_by_eigen() {
+    for (Index h = 0; h < this->size_.heads; ++h) {
+      gradients_of_head(head_of(this->q_, h), head_of(this->k_, h), head_of(this->v_, h), head_of(dy_, h), kept_);
+      const Index dim = this->size_.head_dim;
+      const auto put = [&](ef::Tensor<float, 4>& into, const Rows<float>& gradient) {
+        Eigen::Map<Rows<float>, 0, Eigen::OuterStride<>>(into.data() + h * dim, gradient.rows(), dim,
+                                                         Eigen::OuterStride<>(this->size_.heads * dim)) = gradient;
+      };
+      put(dq_, kept_.dq);
+      put(dk_, kept_.dk);
+      put(dv_, kept_.dv);
     }
-    out.noalias() = scores * v;
   }
-}
+
+  /// Of the first and the last head, row by row to the tolerance of backward.
+  Error error() const {
+    Error result{0, true};
+    for (const Index h : {Index(0), this->size_.heads - 1}) {
+      Gradients<double> expected;
+      const auto wide = [h](const ef::Tensor<float, 4>& x) -> Doubles { return head_of(x, h).template cast<double>(); };
+      gradients_of_head(wide(this->q_), wide(this->k_), wide(this->v_), wide(dy_), expected);
+      result = worse(result, compare_gradient(dq_, h, expected.dq));
+      result = worse(result, compare_gradient(dk_, h, expected.dk));
+      result = worse(result, compare_gradient(dv_, h, expected.dv));
+    }
+    return result;
+  }
+
+ private:
+  template <class T>
+  struct Gradients {
+    Rows<T> dq, dk, dv, p, ds;
+  };
+
+  template <class Matrix, class T>
+  void gradients_of_head(const Matrix& q, const Matrix& k, const Matrix& v, const Matrix& dy, Gradients<T>& into) const {
+    const T scale = 1 / std::sqrt(static_cast<T>(this->size_.head_dim));
+    into.p.noalias() = scale * q * k.transpose();
+    softmax_rows<Mask>(into.p, this->size_, 0, 1);
+    into.dv.noalias() = into.p.transpose() * dy;
+    into.ds.noalias() = dy * v.transpose();
+    for (Index s = 0; s < into.ds.rows(); ++s) {
+      const T delta = into.ds.row(s).dot(into.p.row(s));
+      into.ds.row(s) = into.p.row(s).array() * (into.ds.row(s).array() - delta);
+    }
+    into.dq.noalias() = scale * into.ds * k;
+    into.dk.noalias() = scale * into.ds.transpose() * q;
+  }
+
+  static Error compare_gradient(const ef::Tensor<float, 4>& actual, Index head, const Doubles& expected) {
+    const double of_row = std::sqrt(support::tolerance::backward_row_nmse<float>);
+    return compare(head_of(actual, head), expected, of_row * expected.rowwise().norm().maxCoeff());
+  }
+
+  ef::Tensor<float, 4> dy_, dq_, dk_, dv_;
+  ef::KeyValueGradient<float> gradients_[1];
+  Gradients<float> kept_;
+};
 
 template <class Mask>
-double live_scores(Index queries, Index keys, Index heads, const Mask& mask) {
+Work work_of(const std::string& name, const grid::Attention& size) {
   double live = 0;
-  for (Index s = 0; s < queries; ++s) live += static_cast<double>(mask.live_keys({1, queries, keys}, 0, s).last);
-  return live * static_cast<double>(heads);
-}
-
-void report_flops(benchmark::State& state, double operations) {
-  state.counters["GFLOP/s"] = benchmark::Counter(operations * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  for (Index s = 0; s < size.queries; ++s) live += static_cast<double>(live_keys<Mask>(size, s));
+  const Index rows = size.queries * size.heads * size.head_dim;
+  const Index keys = size.keys * size.kv_heads * size.head_dim;
+  const auto [queries, all_keys, heads, kv_heads, dim] = size.dimensions();
+  return {.name = name,
+          .shape = size.shape(),
+          .cost = {4.0 * double(heads * dim) * live, bytes(rows + 2 * keys), bytes(rows)},
+          .dimensions = {queries, all_keys, heads, kv_heads, dim},
+          .slow = queries > 512};
 }
 
 template <class Mask>
-bool agrees_with_plain(Problem& p, const Mask& mask, ef::Context& context) {
-  ef::attention<float>({p.q, p.segments}, {p.y, p.log_sum_exp.data()}, mask, {}, context);
-  ef::Tensor<float, 4> expected(p.y.dimensions());
-  plain(p, expected, mask);
-  double worst = 0;
-  for (Index i = 0; i < expected.size(); ++i) {
-    worst = (std::max)(worst, static_cast<double>(std::abs(expected.data()[i] - p.y.data()[i])));
+void plan_forward(const std::string& name, const grid::Attention& size) {
+  Work work = work_of<Mask>(name, size);
+  // Where plain code takes seconds, it is left out.
+  if (size.queries > 2048) work.dimensions.clear();
+  Entry<Forward<Mask>> entry(work, size);
+  entry.ours(&Forward<Mask>::forward, size.queries >= 512 ? every_set(one_and_two_threads()) : one_and_two_threads());
+  if (size.queries <= 2048) entry.eigen(&Forward<Mask>::forward_by_eigen);
+}
+
+template <class Mask>
+void plan_backward(const std::string& name, const grid::Attention& size) {
+  Work work = work_of<Mask>(name, size);
+  work.cost.operations *= 2.5;
+  work.cost.bytes_read *= 2;
+  work.cost.bytes_written *= 3;
+  Entry<Backward<Mask>>(work, size)
+      .ours(&Backward<Mask>::backward, one_and_two_threads())
+      .eigen(&Backward<Mask>::backward_by_eigen);
+}
+
+const bool planned = [] {
+  for (const grid::Attention& size : grid::attention) plan_forward<ef::NoMask>("attention", size);
+  for (const grid::Attention& size : grid::causal_attention) plan_forward<ef::Causal>("causal attention", size);
+  for (const grid::Attention& size : grid::attention_backward) plan_backward<ef::NoMask>("attention backward", size);
+  for (const grid::Attention& size : grid::causal_attention_backward) {
+    plan_backward<ef::Causal>("causal attention backward", size);
   }
-  return worst < 1e-4;
-}
-
-template <class Mask>
-void forward(benchmark::State& state) {
-  Problem p(state.range(0), state.range(0), 12, 12, 64);
-  ef::Context context({.threads = static_cast<int>(state.range(1))});
-  if (!agrees_with_plain(p, Mask{}, context)) return state.SkipWithError("wrong result");
-  for (auto _ : state) ef::attention<float>({p.q, p.segments}, {p.y, nullptr}, Mask{}, {}, context);
-  report_flops(state, 4.0 * 64 * live_scores(state.range(0), state.range(0), 12, Mask{}));
-}
-BENCHMARK(forward<ef::NoMask>)->ArgsProduct({{512, 2048}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(forward<ef::Causal>)->ArgsProduct({{128, 512, 2048}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
-
-template <class Mask>
-void forward_plain_eigen(benchmark::State& state) {
-  Problem p(state.range(0), state.range(0), 12, 12, 64);
-  for (auto _ : state) plain(p, p.y, Mask{});
-  report_flops(state, 4.0 * 64 * live_scores(state.range(0), state.range(0), 12, Mask{}));
-}
-BENCHMARK(forward_plain_eigen<ef::NoMask>)->Arg(512)->Arg(2048)->Unit(benchmark::kMillisecond);
-BENCHMARK(forward_plain_eigen<ef::Causal>)->Arg(128)->Arg(512)->Arg(2048)->Unit(benchmark::kMillisecond);
-
-template <class Mask>
-void backward(benchmark::State& state) {
-  Problem p(state.range(0), state.range(0), 12, 12, 64);
-  ef::Context context({.threads = static_cast<int>(state.range(1))});
-  if (!agrees_with_plain(p, Mask{}, context)) return state.SkipWithError("wrong result");
-  ef::Tensor<float, 4> dq(p.q.dimensions());
-  ef::Tensor<float, 4> dk(p.k.dimensions());
-  ef::Tensor<float, 4> dv(p.v.dimensions());
-  const ef::KeyValueGradient<float> gradients[] = {{dk, dv}};
-  for (auto _ : state) {
-    ef::attention_backward<float>({p.q, p.segments}, {p.y, p.q, p.log_sum_exp.data()}, {dq, gradients}, Mask{}, {},
-                                  context);
+  for (const grid::Attention& size : grid::decoding_attention) {
+    Entry<Forward<ef::Causal>>(work_of<ef::Causal>("attention, decoding", size), size)
+        .ours(&Forward<ef::Causal>::forward, one_and_two_threads())
+        .eigen(&Forward<ef::Causal>::decode_by_eigen);
   }
-  report_flops(state, 10.0 * 64 * live_scores(state.range(0), state.range(0), 12, Mask{}));
-}
-BENCHMARK(backward<ef::NoMask>)->ArgsProduct({{512, 2048}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(backward<ef::Causal>)->ArgsProduct({{512, 2048}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
-
-/// One query of 32 heads over 4096 positions, head_dim 128.
-void decode(benchmark::State& state) {
-  Problem p(1, 4096, 32, state.range(0), 128);
-  ef::Context context({.threads = static_cast<int>(state.range(1))});
-  if (!agrees_with_plain(p, ef::NoMask{}, context)) return state.SkipWithError("wrong result");
-  for (auto _ : state) ef::attention<float>({p.q, p.segments}, {p.y, nullptr}, ef::Causal{}, {}, context);
-  state.SetBytesProcessed(state.iterations() * 2 * p.k.size() * static_cast<std::int64_t>(sizeof(float)));
-}
-BENCHMARK(decode)->ArgsProduct({{32, 8, 1}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
-
-void decode_plain_eigen(benchmark::State& state) {
-  Problem p(1, 4096, 32, state.range(0), 128);
-  for (auto _ : state) plain(p, p.y, ef::NoMask{});
-  state.SetBytesProcessed(state.iterations() * 2 * p.k.size() * static_cast<std::int64_t>(sizeof(float)));
-}
-BENCHMARK(decode_plain_eigen)->Arg(32)->Arg(8)->Arg(1)->Unit(benchmark::kMillisecond);
-
-/// The memory's side of decoding: how fast the same bytes are read.
-void read_memory(benchmark::State& state) {
-  std::vector<float> memory(static_cast<std::size_t>(4096 * state.range(0) * 128 * 2), 1.0F);
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(Eigen::Map<Eigen::ArrayXf>(memory.data(), static_cast<Index>(memory.size())).sum());
-  }
-  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(memory.size() * sizeof(float)));
-}
-BENCHMARK(read_memory)->Arg(32)->Arg(8)->Arg(1)->Unit(benchmark::kMillisecond);
+  return true;
+}();
 
 }  // namespace

@@ -1,67 +1,92 @@
 // SPDX-License-Identifier: MIT
-// Embedding lookup and its gradient; bytes are rows read and written.
+// Rows looked up in a vocabulary, and their gradients added to it.
 
 #include <eigenformer/linear/embedding.hpp>
 
-#include <benchmark/benchmark.h>
-
-namespace ef = eigenformer;
-using ef::Index;
+#include <grid.hpp>
+#include <report/answer.hpp>
 
 namespace {
 
-struct Setup {
-  explicit Setup(const benchmark::State& state)
-      : tokens(state.range(0)),
-        dim(state.range(2)),
-        embedding({.vocabulary = state.range(1), .dim = dim}, ef::Random(1)),
-        ids(static_cast<std::size_t>(tokens)),
-        y(tokens, dim),
-        context({.threads = static_cast<int>(state.range(3))}) {
-    ef::Random random(2);
-    for (auto& id : ids) id = static_cast<ef::TokensView::Token>(random.index(state.range(1)));
-    embedding.forward(ids, y, context, &cache);
-  }
-  bool right() const { return y.row(tokens - 1) == embedding.weight.value.row(ids.back()); }
+using namespace bench;
 
-  Index tokens;
-  Index dim;
-  ef::Embedding<float> embedding;
-  std::vector<ef::TokensView::Token> ids;
-  ef::Matrix<float> y;
-  ef::Context context;
-  ef::Embedding<float>::Cache cache;
+class Lookup {
+ public:
+  explicit Lookup(const grid::Lookup& size)
+      : embedding_(random_matrix(size.vocabulary, size.features, 1)),
+        ids_(static_cast<std::size_t>(size.tokens)),
+        y_(size.tokens, size.features) {
+    ef::Random random(2);
+    for (auto& id : ids_) id = static_cast<ef::TokensView::Token>(random.index(static_cast<std::uint64_t>(size.vocabulary)));
+  }
+
+  void forward(ef::Context& context) { embedding_.forward(ids_, y_, context); }
+  void forward_by_eigen() {
+    for (Index n = 0; n < y_.rows(); ++n) y_.row(n) = embedding_.weight.value.row(ids_[std::size_t(n)]);
+  }
+
+  Error error() const {
+    Doubles expected(y_.rows(), y_.cols());
+    for (Index n = 0; n < y_.rows(); ++n) {
+      expected.row(n) = embedding_.weight.value.row(ids_[std::size_t(n)]).cast<double>();
+    }
+    return compare(y_, expected, 0.0);
+  }
+
+ protected:
+  ef::Embedding<float> embedding_;
+  std::vector<ef::TokensView::Token> ids_;
+  ef::Matrix<float> y_;
 };
 
-void forward(benchmark::State& state) {
-  Setup setup(state);
-  if (!setup.right()) return state.SkipWithError("wrong result");
-  for (auto _ : state) {
-    setup.embedding.forward(setup.ids, setup.y, setup.context);
-    benchmark::DoNotOptimize(setup.y.data());
+class LookupBackward : public Lookup {
+ public:
+  explicit LookupBackward(const grid::Lookup& size) : Lookup(size), dy_(random_matrix(size.tokens, size.features, 3)) {
+    ef::Context context;
+    embedding_.forward(ids_, y_, context, &cache_);
+    start();
   }
-  state.SetBytesProcessed(state.iterations() * 2 * setup.tokens * setup.dim * Index(sizeof(float)));
-}
 
-void backward(benchmark::State& state) {
-  Setup setup(state);
-  if (!setup.right()) return state.SkipWithError("wrong result");
-  for (auto _ : state) {
-    setup.embedding.backward(setup.y, setup.cache, setup.context);
-    benchmark::DoNotOptimize(setup.embedding.weight.gradient.data());
+  void start() { embedding_.weight.accumulated_gradient().setZero(); }
+  void backward(ef::Context& context) { embedding_.backward(dy_, cache_, context); }
+  void backward_by_eigen() {
+    for (Index n = 0; n < dy_.rows(); ++n) embedding_.weight.gradient.row(ids_[std::size_t(n)]) += dy_.row(n);
   }
-  state.SetBytesProcessed(state.iterations() * 3 * setup.tokens * setup.dim * Index(sizeof(float)));
-}
 
-void sizes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"tokens", "vocabulary", "dim", "threads"});
-  for (const Index threads : {1, 2}) {
-    bench->Args({4096, 256, 512, threads})->Args({4096, 32000, 512, threads})->Args({1, 32000, 512, threads});
+  /// A token that comes k times has a sum of k numbers, whose roundings are at most k epsilon of their magnitudes.
+  Error error() const {
+    const ef::Matrix<float>& gradient = embedding_.weight.gradient;
+    Doubles expected = Doubles::Zero(gradient.rows(), gradient.cols());
+    Doubles magnitudes = expected;
+    Eigen::VectorXd times = Eigen::VectorXd::Zero(gradient.rows());
+    for (Index n = 0; n < dy_.rows(); ++n) {
+      const Index id = ids_[std::size_t(n)];
+      expected.row(id) += dy_.row(n).cast<double>();
+      magnitudes.row(id) += dy_.row(n).cast<double>().cwiseAbs();
+      times[id] += 1;
+    }
+    return compare(gradient, expected, epsilon * (times.asDiagonal() * magnitudes));
   }
-  bench->UseRealTime()->Unit(benchmark::kMicrosecond);
-}
 
-BENCHMARK(forward)->Apply(sizes);
-BENCHMARK(backward)->Apply(sizes);
+ private:
+  ef::Embedding<float>::Cache cache_;
+  ef::Matrix<float> dy_;
+};
+
+const bool planned = [] {
+  for (const grid::Lookup& size : grid::lookups) {
+    const double rows = bytes(size.tokens * size.features);
+    Work work = {.name = "embedding", .shape = size.shape(), .cost = {0, rows, rows},
+                 .dimensions = {size.tokens, size.vocabulary, size.features}};
+    Entry<Lookup>(work, size).ours(&Lookup::forward, one_and_two_threads()).eigen(&Lookup::forward_by_eigen);
+    work.name = "embedding backward";
+    work.cost = {0, 2 * rows, rows};
+    work.dimensions.clear();
+    Entry<LookupBackward>(work, size)
+        .ours(&LookupBackward::backward, one_and_two_threads())
+        .eigen(&LookupBackward::backward_by_eigen);
+  }
+  return true;
+}();
 
 }  // namespace

@@ -1,98 +1,138 @@
 // SPDX-License-Identifier: MIT
-// Linear at the sizes of PEERS' comparison: flops are counted as 2 per product and sum, bytes as the weight read once.
+// Linear layers of models' shapes: one row reads the weights and does little else, many rows multiply.
 
 #include <eigenformer/linear/linear.hpp>
 
-#include <benchmark/benchmark.h>
+#include <grid.hpp>
+#include <report/answer.hpp>
 
-#include <cmath>
-
-namespace ef = eigenformer;
-using ef::Index;
+#include "support/tolerances.hpp"
 
 namespace {
 
-struct Setup {
-  explicit Setup(const benchmark::State& state)
-      : rows(state.range(0)),
-        in(state.range(1)),
-        out(state.range(2)),
-        linear({.in_features = in, .out_features = out}, ef::Random(1)),
-        x(ef::Matrix<float>::Random(rows, in)),
-        y(rows, out),
-        dx(rows, in),
-        context({.threads = static_cast<int>(state.range(3))}) {}
+using namespace bench;
 
-  /// One number of the result against a sum in double: a benchmark of a wrong answer is worth nothing.
-  bool right() {
-    linear.forward(x, y, context, &cache);
-    const double expected = x.row(rows - 1).cast<double>().dot(linear.weight.value.row(out - 1).cast<double>()) +
-                            static_cast<double>(linear.bias->value[out - 1]);
-    return std::abs(static_cast<double>(y(rows - 1, out - 1)) - expected) < 1e-4;
-  }
-  void count(benchmark::State& state, double products) const {
-    const double flops = 2 * products * static_cast<double>(rows) * static_cast<double>(in) * static_cast<double>(out);
-    state.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
-    state.SetBytesProcessed(state.iterations() * in * out * Index(sizeof(float)));
+template <class Stored = float>
+class Layer {
+ public:
+  explicit Layer(const grid::Linear& size)
+      : linear_({.in_features = size.depth, .out_features = size.columns}, ef::Random(1)),
+        x_(random_matrix(size.rows, size.depth, 2)),
+        y_(size.rows, size.columns) {}
+
+  void forward(ef::Context& context) { linear_.forward(x_, y_, context); }
+
+  void forward_by_eigen() requires std::is_same_v<Stored, float> {
+    const auto& weight = linear_.weight.value;
+    const auto& bias = linear_.bias->value;
+    if (x_.rows() == 1) {
+      y_.row(0).transpose().noalias() = weight * x_.row(0).transpose();
+    } else {
+      y_.noalias() = x_ * weight.transpose();
+    }
+    y_.rowwise() += bias.transpose();
   }
 
-  Index rows;
-  Index in;
-  Index out;
-  ef::Linear<float> linear;
-  ef::Matrix<float> x;
-  ef::Matrix<float> y;
-  ef::Matrix<float> dx;
-  ef::Context context;
-  ef::Linear<float>::Cache cache;
+  Error error() const {
+    const Doubles x = x_.template cast<double>();
+    const Doubles weight = linear_.weight.value.template cast<double>();
+    const Eigen::RowVectorXd bias = linear_.bias->value.template cast<double>().transpose();
+    const Doubles expected = (x * weight.transpose()).rowwise() + bias;
+    const Doubles bound = (x.rowwise().norm() * weight.rowwise().norm().transpose()).rowwise() + bias.cwiseAbs();
+    return compare(y_, expected, support::tolerance::gemm_c * epsilon * bound);
+  }
+
+ private:
+  ef::Linear<float, Stored> linear_;
+  ef::Matrix<float> x_, y_;
 };
 
-void forward(benchmark::State& state) {
-  Setup setup(state);
-  if (!setup.right()) return state.SkipWithError("wrong result");
-  for (auto _ : state) {
-    setup.linear.forward(setup.x, setup.y, setup.context);
-    benchmark::DoNotOptimize(setup.y.data());
+/// Gradients of input, weight and bias.
+class Backward {
+ public:
+  explicit Backward(const grid::Linear& size)
+      : linear_({.in_features = size.depth, .out_features = size.columns}, ef::Random(1)),
+        x_(random_matrix(size.rows, size.depth, 2)),
+        dy_(random_matrix(size.rows, size.columns, 3)),
+        dx_(size.rows, size.depth) {
+    ef::Matrix<float> y(size.rows, size.columns);
+    ef::Context context;
+    linear_.forward(x_, y, context, &cache_);
+    start();
   }
-  setup.count(state, 1);
+
+  void start() {
+    linear_.weight.accumulated_gradient().setZero();
+    linear_.bias->accumulated_gradient().setZero();
+  }
+  void backward(ef::Context& context) { linear_.backward(dy_, cache_, dx_, context); }
+  void backward_by_eigen() {
+    dx_.noalias() = dy_ * linear_.weight.value;
+    linear_.weight.gradient.noalias() += dy_.transpose() * x_;
+    linear_.bias->gradient += dy_.colwise().sum().transpose();
+  }
+
+  Error error() const {
+    const Doubles x = x_.cast<double>();
+    const Doubles dy = dy_.cast<double>();
+    const Doubles weight = linear_.weight.value.cast<double>();
+    const double c = support::tolerance::gemm_c * epsilon;
+    const Error of_dx = compare(dx_, dy * weight, c * (dy.rowwise().norm() * weight.colwise().norm()));
+    const Error of_weight = compare(linear_.weight.gradient, dy.transpose() * x,
+                                    c * (dy.colwise().norm().transpose() * x.colwise().norm()));
+    const Error of_bias = compare(linear_.bias->gradient, dy.colwise().sum().transpose(),
+                                  c * dy.colwise().norm().transpose() * std::sqrt(double(dy.rows())));
+    return worse(of_dx, worse(of_weight, of_bias));
+  }
+
+ private:
+  ef::Linear<float> linear_;
+  ef::Linear<float>::Cache cache_;
+  ef::Matrix<float> x_, dy_, dx_;
+};
+
+template <class Stored>
+Work forward_of(const grid::Linear& size, std::string type) {
+  const auto [rows, depth, columns] = size.dimensions();
+  return {.name = "linear",
+          .shape = size.shape(),
+          .cost = {2.0 * double(rows * depth) * double(columns),
+                   bytes<Stored>(depth * columns) + bytes(rows * depth + columns), bytes(rows * columns)},
+          .type = std::move(type),
+          .dimensions = {rows, depth, columns}};
 }
 
-void backward(benchmark::State& state) {
-  Setup setup(state);
-  if (!setup.right()) return state.SkipWithError("wrong result");
-  for (auto _ : state) {
-    setup.linear.backward(setup.y, setup.cache, setup.dx, setup.context);
-    benchmark::DoNotOptimize(setup.dx.data());
-  }
-  setup.count(state, 2);
+void plan_forward(const grid::Linear& size, const std::vector<Way>& ways) {
+  Entry<Layer<float>>(forward_of<float>(size, "float"), size)
+      .ours(&Layer<float>::forward, ways)
+      .eigen(&Layer<float>::forward_by_eigen);
+}
+void plan_halves(const grid::Linear& size, const std::vector<Way>& ways) {
+  using Bfloat16 = Layer<ef::Bfloat16>;
+  using Float16 = Layer<ef::Float16>;
+  Entry<Bfloat16>(forward_of<ef::Bfloat16>(size, "bfloat16"), size).ours(&Bfloat16::forward, ways);
+  Entry<Float16>(forward_of<ef::Float16>(size, "float16"), size).ours(&Float16::forward, ways);
 }
 
-/// The same forward by Eigen's own product, to compare with in the same run.
-void eigen_forward(benchmark::State& state) {
-  Setup setup(state);
-  for (auto _ : state) {
-    setup.y.noalias() = setup.x * setup.linear.weight.value.transpose();
-    setup.y.rowwise() += setup.linear.bias->value.transpose();
-    benchmark::DoNotOptimize(setup.y.data());
+const bool planned = [] {
+  for (const grid::Linear& size : grid::linear_of_one_row) plan_forward(size, one_and_two_threads());
+  plan_halves(grid::linear_of_one_row.front(), every_set(one_and_two_threads()));
+  for (const grid::Linear& size : grid::linear_of_few_rows) plan_forward(size, one_and_two_threads());
+  for (const grid::Linear& size : grid::linear_of_many_rows) plan_forward(size, every_set(one_and_two_threads()));
+  plan_halves(grid::linear_of_many_rows.front(), {Way{}});
+  for (const grid::Linear& size : {grid::linear_of_few_rows[0], grid::linear_of_many_rows[1]}) {
+    const auto [rows, depth, columns] = size.dimensions();
+    Entry<Backward>({.name = "linear backward",
+                     .shape = size.shape(),
+                     .cost = {4.0 * double(rows * depth) * double(columns),
+                              bytes(2 * depth * columns + rows * (depth + columns)),
+                              bytes(depth * columns + rows * depth)},
+                     .dimensions = {rows, depth, columns}},
+                    size)
+        .ours(&Backward::backward, one_and_two_threads())
+        .eigen(&Backward::backward_by_eigen);
   }
-  setup.count(state, 1);
-}
-
-void sizes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"rows", "in", "out", "threads"});
-  for (const Index threads : {1, 2}) {
-    bench->Args({128, 768, 3072, threads})->Args({1, 4096, 4096, threads})->Args({8, 4096, 4096, threads});
-  }
-  bench->UseRealTime()->Unit(benchmark::kMicrosecond);
-}
-
-BENCHMARK(forward)->Apply(sizes);
-BENCHMARK(backward)->Apply(sizes);
-BENCHMARK(eigen_forward)
-    ->ArgNames({"rows", "in", "out", "threads"})
-    ->Args({128, 768, 3072, 1})
-    ->Args({1, 4096, 4096, 1})
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
+  return true;
+}();
 
 }  // namespace

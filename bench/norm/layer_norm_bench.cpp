@@ -2,66 +2,37 @@
 
 #include <eigenformer/norm/layer_norm.hpp>
 
-#include <benchmark/benchmark.h>
-
-#include <cmath>
-
-#include "ops/plus_one.hpp"
+#include <norm/plain_norm.hpp>
 
 namespace {
 
-namespace ef = eigenformer;
+using namespace bench;
 
-void layer_norm(benchmark::State& state) {
-  const ef::Matrix<float> x = bench::normal_rows();
-  ef::Matrix<float> y(bench::rows, bench::features);
-  const ef::LayerNorm<float> norm({.dim = bench::features});
-  ef::Context context({.threads = static_cast<int>(state.range(0))});
-  norm.forward(x, y, context);
-  if (std::abs(y.row(7).cast<double>().squaredNorm() / bench::features - 1) > 1e-4) state.SkipWithError("wrong answer");
-  for (auto _ : state) {
-    norm.forward(x, y, context);
-    benchmark::ClobberMemory();
+struct PlainLayerNorm {
+  template <class Row>
+  static auto inverse_deviation(const Row& x, typename Row::Scalar mean) {
+    using Scalar = typename Row::Scalar;
+    return 1 / std::sqrt((x.array() - mean).square().mean() + Scalar(1e-5));
   }
-  bench::count_bytes(state, 2);
-}
 
-void layer_norm_and_backward(benchmark::State& state) {
-  const ef::Matrix<float> x = bench::normal_rows();
-  const ef::Matrix<float> dy = x;
-  ef::Matrix<float> y(bench::rows, bench::features);
-  ef::Matrix<float> dx(bench::rows, bench::features);
-  ef::LayerNorm<float> norm({.dim = bench::features});
-  ef::LayerNorm<float>::Cache cache;
-  ef::Context context({.threads = static_cast<int>(state.range(0))});
-  for (auto _ : state) {
-    norm.forward(x, y, context, &cache);
-    norm.backward(dy, cache, dx, context);
-    benchmark::ClobberMemory();
+  static void forward(const auto& x, const auto& weight, auto&& y) {
+    const auto mean = x.mean();
+    y = (x.array() - mean) * inverse_deviation(x, mean) * weight.array();
   }
-  bench::count_bytes(state, 6);
-}
 
-/// What one writes with Eigen alone.
-void eigen_layer_norm(benchmark::State& state) {
-  const ef::Matrix<float> x = bench::normal_rows();
-  ef::Matrix<float> y(bench::rows, bench::features);
-  const Eigen::RowVectorXf weight = Eigen::RowVectorXf::Ones(bench::features);
-  const Eigen::RowVectorXf bias = Eigen::RowVectorXf::Zero(bench::features);
-  for (auto _ : state) {
-    for (ef::Index n = 0; n < bench::rows; ++n) {
-      const float mean = x.row(n).mean();
-      const float variance = (x.row(n).array() - mean).square().mean();
-      y.row(n) = (x.row(n).array() - mean) / std::sqrt(variance + 1e-5F) * weight.array() + bias.array();
-    }
-    benchmark::ClobberMemory();
+  static void backward(const auto& x, const auto& dy, const auto& weight, auto&& dx, auto& dweight) {
+    using Row = std::remove_cvref_t<decltype(dweight)>;
+    const auto mean = x.mean();
+    const auto inverse = inverse_deviation(x, mean);
+    const Row z = (x.array() - mean) * inverse;
+    const Row g = dy.array() * weight.array();
+    dweight.array() += dy.array() * z.array();
+    const auto mean_g = g.mean();
+    const auto mean_gz = g.dot(z) / static_cast<typename Row::Scalar>(z.size());
+    dx = inverse * (g.array() - mean_g - z.array() * mean_gz);
   }
-  bench::count_bytes(state, 2);
-}
+};
+
+const bool planned = (plan_norm<ef::LayerNorm<float>, PlainLayerNorm>("LayerNorm"), true);
 
 }  // namespace
-
-BENCHMARK(bench::plus_one)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(eigen_layer_norm)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(layer_norm)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(layer_norm_and_backward)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);

@@ -2,47 +2,34 @@
 
 #include <eigenformer/norm/rms_norm.hpp>
 
-#include <benchmark/benchmark.h>
-
-#include <cmath>
-
-#include "ops/plus_one.hpp"
+#include <norm/plain_norm.hpp>
 
 namespace {
 
-namespace ef = eigenformer;
+using namespace bench;
 
-void rms_norm(benchmark::State& state) {
-  const ef::Matrix<float> x = bench::normal_rows();
-  ef::Matrix<float> y(bench::rows, bench::features);
-  const ef::RmsNorm<float> norm({.dim = bench::features});
-  ef::Context context({.threads = static_cast<int>(state.range(0))});
-  norm.forward(x, y, context);
-  if (std::abs(y.row(7).cast<double>().squaredNorm() / bench::features - 1) > 1e-4) state.SkipWithError("wrong answer");
-  for (auto _ : state) {
-    norm.forward(x, y, context);
-    benchmark::ClobberMemory();
+struct PlainRmsNorm {
+  template <class Row>
+  static auto inverse_root(const Row& x) {
+    using Scalar = typename Row::Scalar;
+    return 1 / std::sqrt(x.squaredNorm() / static_cast<Scalar>(x.size()) + Scalar(1e-6));
   }
-  bench::count_bytes(state, 2);
-}
 
-void rms_norm_and_backward(benchmark::State& state) {
-  const ef::Matrix<float> x = bench::normal_rows();
-  const ef::Matrix<float> dy = x;
-  ef::Matrix<float> y(bench::rows, bench::features);
-  ef::Matrix<float> dx(bench::rows, bench::features);
-  ef::RmsNorm<float> norm({.dim = bench::features});
-  ef::RmsNorm<float>::Cache cache;
-  ef::Context context({.threads = static_cast<int>(state.range(0))});
-  for (auto _ : state) {
-    norm.forward(x, y, context, &cache);
-    norm.backward(dy, cache, dx, context);
-    benchmark::ClobberMemory();
+  static void forward(const auto& x, const auto& weight, auto&& y) {
+    y = x.array() * inverse_root(x) * weight.array();
   }
-  bench::count_bytes(state, 6);
-}
+
+  static void backward(const auto& x, const auto& dy, const auto& weight, auto&& dx, auto& dweight) {
+    using Row = std::remove_cvref_t<decltype(dweight)>;
+    const auto inverse = inverse_root(x);
+    const Row z = x * inverse;
+    const Row g = dy.array() * weight.array();
+    dweight.array() += dy.array() * z.array();
+    const auto mean_gz = g.dot(z) / static_cast<typename Row::Scalar>(z.size());
+    dx = inverse * (g - z * mean_gz);
+  }
+};
+
+const bool planned = (plan_norm<ef::RmsNorm<float>, PlainRmsNorm>("RMSNorm"), true);
 
 }  // namespace
-
-BENCHMARK(rms_norm)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(rms_norm_and_backward)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);

@@ -1,59 +1,105 @@
 // SPDX-License-Identifier: MIT
-// Rotary positions in place; bytes are the heads read and written. The second is a copy of the same size, the floor.
+// Rotary positions in place. Plain code has its table of angles ready; ours makes the angles each time.
 
 #include <eigenformer/position/rotary.hpp>
 
-#include <benchmark/benchmark.h>
+#include <grid.hpp>
+#include <report/answer.hpp>
 
-#include <cmath>
-#include <cstring>
-
-namespace ef = eigenformer;
-using ef::Index;
+#include <complex>
 
 namespace {
 
-ef::Tensor<float, 4> heads(const benchmark::State& state) {
-  ef::Tensor<float, 4> x(state.range(0), state.range(1), state.range(2), state.range(3));
-  x.setConstant(1);
-  return x;
-}
+using namespace bench;
+
+constexpr Index first_position = 1000;
 
 template <class Pairing>
-void rotary(benchmark::State& state) {
-  ef::Tensor<float, 4> x = heads(state);
-  const ef::Rotary<Pairing> position({.head_dim = state.range(3)});
-  ef::Context context({.threads = static_cast<int>(state.range(4))});
-  const Index start = 1000;
-  position.apply(ef::HeadsView<float>(x), start, context);
-  if (std::abs(static_cast<double>(x(0, 0, 0, 0)) - (std::cos(1000.0) - std::sin(1000.0))) > 1e-6) {
-    return state.SkipWithError("wrong result");
+class Turn {
+ public:
+  static constexpr bool interleaved = std::is_same_v<Pairing, ef::Interleaved>;
+  using Complex = std::complex<float>;
+  using Turns = Eigen::Array<Complex, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+  explicit Turn(const grid::Heads& size)
+      : size_(size),
+        position_({.head_dim = size.head_dim}),
+        original_(random_matrix(size.length * size.heads, size.head_dim, 1)),
+        x_(original_),
+        turns_(size.length, size.head_dim / 2) {
+    for (Index l = 0; l < size.length; ++l) {
+      for (Index i = 0; i < turns_.cols(); ++i) turns_(l, i) = Complex(std::polar(1.0, angle(l, i)));
+    }
+    cosine_ = turns_.real();
+    sine_ = turns_.imag();
   }
-  for (auto _ : state) {
-    position.apply(ef::HeadsView<float>(x), start, context);
-    benchmark::DoNotOptimize(x.data());
+
+  void start() { x_ = original_; }
+  void apply(ef::Context& context) {
+    position_.apply(ef::HeadsView<float>(x_.data(), 1, size_.length, size_.heads, size_.head_dim), first_position,
+                    context);
   }
-  state.SetBytesProcessed(state.iterations() * 2 * x.size() * Index(sizeof(float)));
+  void apply_by_eigen() {
+    const Index half = size_.head_dim / 2;
+    for (Index row = 0; row < x_.rows(); ++row) {
+      const Index l = row / size_.heads;
+      if constexpr (interleaved) {
+        Eigen::Map<Eigen::Array<Complex, 1, Eigen::Dynamic>> pairs(reinterpret_cast<Complex*>(&x_(row, 0)), half);
+        pairs *= turns_.row(l);
+      } else {
+        auto a = x_.row(row).head(half).array();
+        auto b = x_.row(row).tail(half).array();
+        kept_ = a;
+        a = kept_ * cosine_.row(l) - b * sine_.row(l);
+        b = b * cosine_.row(l) + kept_ * sine_.row(l);
+      }
+    }
+  }
+
+  /// Two products and a sum of numbers that rotate, whose length stays: three roundings of it, and the table's.
+  Error error() const {
+    const Index half = size_.head_dim / 2;
+    Doubles expected(x_.rows(), x_.cols());
+    for (Index row = 0; row < x_.rows(); ++row) {
+      for (Index i = 0; i < half; ++i) {
+        const Index a = interleaved ? 2 * i : i;
+        const Index b = interleaved ? 2 * i + 1 : i + half;
+        const std::complex<double> pair(double(original_(row, a)), double(original_(row, b)));
+        const std::complex<double> turned = pair * std::polar(1.0, angle(row / size_.heads, i));
+        expected(row, a) = turned.real();
+        expected(row, b) = turned.imag();
+      }
+    }
+    return compare(x_, expected, 4 * epsilon * expected.cwiseAbs().maxCoeff());
+  }
+
+ private:
+  double angle(Index l, Index i) const {
+    return double(first_position + l) * std::pow(10000.0, -2.0 * double(i) / double(size_.head_dim));
+  }
+
+  grid::Heads size_;
+  ef::Rotary<Pairing> position_;
+  ef::Matrix<float> original_, x_;
+  Turns turns_;
+  Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> cosine_, sine_;
+  Eigen::Array<float, 1, Eigen::Dynamic> kept_;
+};
+
+template <class Pairing>
+void plan_rotary(const std::string& name) {
+  for (const grid::Heads& size : grid::rotary) {
+    const double array = bytes(size.length * size.heads * size.head_dim);
+    Entry<Turn<Pairing>>({.name = name, .shape = size.shape(), .cost = {0, array, array}}, size)
+        .ours(&Turn<Pairing>::apply, one_and_two_threads())
+        .eigen(&Turn<Pairing>::apply_by_eigen);
+  }
 }
 
-void copy(benchmark::State& state) {
-  const ef::Tensor<float, 4> x = heads(state);
-  ef::Tensor<float, 4> y = x;
-  for (auto _ : state) {
-    std::memcpy(y.data(), x.data(), static_cast<std::size_t>(x.size()) * sizeof(float));
-    benchmark::DoNotOptimize(y.data());
-  }
-  state.SetBytesProcessed(state.iterations() * 2 * x.size() * Index(sizeof(float)));
-}
-
-void sizes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"batch", "length", "heads", "head_dim", "threads"});
-  bench->Args({1, 512, 12, 64, 1})->Args({1, 512, 12, 64, 2})->Args({1, 2048, 32, 128, 1})->Args({1, 1, 32, 128, 1});
-  bench->UseRealTime()->Unit(benchmark::kMicrosecond);
-}
-
-BENCHMARK(rotary<ef::Interleaved>)->Apply(sizes);
-BENCHMARK(rotary<ef::HalfSplit>)->Apply(sizes);
-BENCHMARK(copy)->Apply(sizes);
+const bool planned = [] {
+  plan_rotary<ef::Interleaved>("rotary, interleaved");
+  plan_rotary<ef::HalfSplit>("rotary, half-split");
+  return true;
+}();
 
 }  // namespace

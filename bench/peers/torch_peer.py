@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""PyTorch beside us: answers the questions of bench/report/peer.hpp. Each work as a user of PyTorch writes it, its answer
+held against the same in float64 before it is timed."""
+
+import sys
+import time
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError as failure:
+    print(f"absent\t{failure} (Debian: python3-torch)", flush=True)
+    sys.exit()
+
+
+def tensor(*shape):
+    return torch.randn(*shape)
+
+
+def causal_mask(queries, keys, dtype):
+    hidden = torch.ones(queries, keys, dtype=torch.bool).triu(keys - queries + 1)
+    return torch.zeros(queries, keys, dtype=dtype).masked_fill(hidden, float("-inf"))
+
+
+def attend(q, k, v, mask=None):
+    """[heads, length, head_dim]; as PyTorch 1.13 has no fused attention on a CPU, product by product."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if mask is not None:
+        scores = scores + mask
+    return torch.softmax(scores, -1) @ v
+
+
+def heads_of(dimensions):
+    queries, keys, heads, kv_heads, dim = dimensions
+    return tensor(heads, queries, dim), tensor(kv_heads, keys, dim), tensor(kv_heads, keys, dim)
+
+
+def attention(dimensions):
+    return attend, heads_of(dimensions)
+
+
+def causal_attention(dimensions):
+    masks = {t: causal_mask(dimensions[0], dimensions[1], t) for t in (torch.float32, torch.float64)}
+    return lambda q, k, v: attend(q, k, v, masks[q.dtype]), heads_of(dimensions)
+
+
+def decoding(dimensions):
+    """The heads that share keys and values as rows of one product."""
+    queries, keys, heads, kv_heads, dim = dimensions
+    q, k, v = heads_of(dimensions)
+    return attend, (q.reshape(kv_heads, heads // kv_heads, dim), k, v)
+
+
+def with_gradients(forward, inputs):
+    """Forward, and backward to every input, from a gradient that comes last among the inputs."""
+
+    def run(*given):
+        leaves = [x.detach().requires_grad_(True) for x in given[:-1]]
+        forward(*leaves).backward(given[-1])
+        return torch.cat([x.grad.flatten() for x in leaves])
+
+    with torch.no_grad():
+        shape = forward(*inputs).shape
+    return run, (*inputs, tensor(*shape))
+
+
+def linear(dimensions):
+    rows, depth, columns = dimensions
+    scale = depth**-0.5
+    return F.linear, (tensor(rows, depth), tensor(columns, depth) * scale, tensor(columns) * scale)
+
+
+def product(dimensions):
+    rows, depth, columns = dimensions
+    return torch.mm, (tensor(rows, depth), tensor(depth, columns))
+
+
+def rms_norm(x, weight):
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * weight
+
+
+def of_rows(function, *weights):
+    def make(dimensions):
+        rows, features = dimensions
+        return function, (3 * tensor(rows, features), *(tensor(features) for _ in range(weights[0] if weights else 0)))
+
+    return make
+
+
+def layer_norm(x, weight, bias):
+    return F.layer_norm(x, (x.shape[-1],), weight, bias)
+
+
+def embedding(dimensions):
+    tokens, vocabulary, features = dimensions
+    ids = torch.randint(vocabulary, (tokens,))
+    return lambda table: F.embedding(ids, table), (tensor(vocabulary, features),)
+
+
+def cross_entropy(dimensions):
+    rows, classes = dimensions
+    targets = torch.arange(rows) * 31 % classes
+
+    def run(logits):
+        leaf = logits.detach().requires_grad_(True)
+        F.cross_entropy(leaf, targets).backward()
+        return leaf.grad
+
+    return run, (3 * tensor(rows, classes),)
+
+
+def with_backward(make):
+    """Forward and backward together."""
+    return lambda dimensions: with_gradients(*make(dimensions))
+
+
+BACKWARD = {
+    "attention backward": attention,
+    "causal attention backward": causal_attention,
+    "linear backward": linear,
+}
+WORKS = {
+    "product": product,
+    "linear": linear,
+    "attention": attention,
+    "causal attention": causal_attention,
+    "attention, decoding": decoding,
+    "LayerNorm": of_rows(layer_norm, 2),
+    "LayerNorm + backward": with_backward(of_rows(layer_norm, 2)),
+    "RMSNorm": of_rows(rms_norm, 1),
+    "RMSNorm + backward": with_backward(of_rows(rms_norm, 1)),
+    "softmax": of_rows(lambda x: torch.softmax(x, -1)),
+    "log-softmax": of_rows(lambda x: torch.log_softmax(x, -1)),
+    "ReLU": of_rows(F.relu),
+    "GELU": of_rows(F.gelu),
+    "GELU (tanh)": of_rows(lambda x: F.gelu(x, approximate="tanh")),
+    "SiLU": of_rows(F.silu),
+    "embedding": embedding,
+    "cross entropy + gradient": cross_entropy,
+}
+
+
+class BackwardAlone:
+    """Times backward of a graph that is kept, which is what a step of training pays after its forward."""
+
+    def __init__(self, make, dimensions):
+        self.forward, inputs = make(dimensions)
+        self.run_twice, self.inputs = with_gradients(self.forward, inputs)
+        self.leaves = [x.detach().requires_grad_(True) for x in inputs]
+        self.y = self.forward(*self.leaves)
+
+    def error(self):
+        return largest_error(self.run_twice, self.inputs)
+
+    def run(self):
+        for leaf in self.leaves:
+            leaf.grad = None
+        self.y.backward(self.inputs[-1], retain_graph=True)
+
+
+class Work:
+    def __init__(self, make, dimensions):
+        self.function, self.inputs = make(dimensions)
+
+    def error(self):
+        return largest_error(self.function, self.inputs)
+
+    def run(self):
+        self.function(*self.inputs)
+
+
+def largest_error(function, inputs):
+    exact = function(*(x.double() for x in inputs)).detach()
+    return ((function(*inputs).detach() - exact).abs().max() / exact.abs().max()).item()
+
+
+def seconds_of(work, iterations, inference):
+    with torch.set_grad_enabled(not inference):
+        work.run()
+        start = time.perf_counter()
+        for _ in range(iterations):
+            work.run()
+        return time.perf_counter() - start
+
+
+def answer(words, made):
+    if words[0] == "knows":
+        return "yes" if words[1] in WORKS or words[1] in BACKWARD else "no"
+    name, threads, iterations = words[1], int(words[2]), int(words[3])
+    dimensions = tuple(int(word) for word in words[4:])
+    torch.set_num_threads(threads)
+    if (name, dimensions) not in made:
+        backward = name in BACKWARD
+        work = BackwardAlone(BACKWARD[name], dimensions) if backward else Work(WORKS[name], dimensions)
+        made[name, dimensions] = (work, work.error())
+    work, error = made[name, dimensions]
+    inference = name in WORKS and "backward" not in name and "gradient" not in name
+    seconds = seconds_of(work, iterations, inference) if iterations > 0 else 0
+    return f"done\t{seconds!r}\t{error!r}"
+
+
+def main():
+    torch.manual_seed(1)
+    print(f"ready\tPyTorch {torch.__version__}", flush=True)
+    made = {}
+    for line in sys.stdin:
+        try:
+            text = answer(line.rstrip("\n").split("\t"), made)
+        except Exception as failure:  # whatever it is, the one who asked prints it and fails
+            text = f"failed\t{failure!r}".replace("\n", " ")
+        print(text, flush=True)
+
+
+main()
