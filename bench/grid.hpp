@@ -51,8 +51,8 @@ struct Attention {
   Index queries, keys, heads, kv_heads, head_dim;
   constexpr std::array<Index, 5> dimensions() const { return {queries, keys, heads, kv_heads, head_dim}; }
   std::string shape() const {
-    const std::string of_heads = heads == kv_heads ? std::to_string(heads)
-                                                   : std::to_string(heads) + ":" + std::to_string(kv_heads);
+    const std::string of_heads =
+        heads == kv_heads ? std::to_string(heads) : std::to_string(heads) + ":" + std::to_string(kv_heads);
     return with_model(std::to_string(keys) + " tokens, " + of_heads + " x " + std::to_string(head_dim), model);
   }
 };
@@ -110,15 +110,12 @@ struct Decoder {
   constexpr std::array<Index, 8> dimensions() const {
     return {vocabulary, dim, layers, heads, kv_heads, hidden, before, tokens};
   }
-  std::string shape() const {
-    return with_model(std::to_string(tokens) + " after " + std::to_string(before), model);
-  }
+  std::string shape() const { return with_model(std::to_string(tokens) + " after " + std::to_string(before), model); }
 };
-inline constexpr std::array decoders = {Decoder{"Llama 110M", 32000, 768, 12, 12, 12, 2048, 256, 1},
-                                        Decoder{"stories260K", 512, 64, 5, 8, 4, 172, 100, 1},
-                                        Decoder{"the demo", 256, 128, 3, 4, 2, 384, 512, 1},
-                                        Decoder{"the demo", 256, 128, 3, 4, 2, 384, 16, 1},
-                                        Decoder{"the demo", 256, 128, 3, 4, 2, 384, 0, 16}};
+inline constexpr std::array decoders = {
+    Decoder{"Llama 110M", 32000, 768, 12, 12, 12, 2048, 256, 1}, Decoder{"stories260K", 512, 64, 5, 8, 4, 172, 100, 1},
+    Decoder{"the demo", 256, 128, 3, 4, 2, 384, 512, 1}, Decoder{"the demo", 256, 128, 3, 4, 2, 384, 16, 1},
+    Decoder{"the demo", 256, 128, 3, 4, 2, 384, 0, 16}};
 inline constexpr Decoder trained_decoder = {"the demo", 256, 128, 3, 4, 2, 384, 0, 128};
 inline constexpr Index trained_batch = 8;
 

@@ -59,8 +59,11 @@ void describe(const bench::Limits& limits, std::span<const std::unique_ptr<bench
 }  // namespace
 
 int main(int count, char** given) {
-  std::vector<std::string> words = {given[0], "--benchmark_repetitions=9", "--benchmark_enable_random_interleaving=true",
-                                    "--benchmark_min_time=0.02", "--benchmark_out=eigenformer_bench.json",
+  std::vector<std::string> words = {given[0],
+                                    "--benchmark_repetitions=9",
+                                    "--benchmark_enable_random_interleaving=true",
+                                    "--benchmark_min_time=0.02",
+                                    "--benchmark_out=eigenformer_bench.json",
                                     "--benchmark_out_format=json"};
   bench::Repetitions repetitions;
   bool with_peers = true;

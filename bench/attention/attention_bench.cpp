@@ -181,7 +181,8 @@ class Backward : public Forward<Mask> {
   };
 
   template <class Matrix, class T>
-  void gradients_of_head(const Matrix& q, const Matrix& k, const Matrix& v, const Matrix& dy, Gradients<T>& into) const {
+  void gradients_of_head(const Matrix& q, const Matrix& k, const Matrix& v, const Matrix& dy,
+                         Gradients<T>& into) const {
     const T scale = 1 / std::sqrt(static_cast<T>(this->size_.head_dim));
     into.p.noalias() = scale * q * k.transpose();
     softmax_rows<Mask>(into.p, this->size_, 0, 1);

@@ -60,7 +60,8 @@ class Read {
   }
   void run(ef::Context&) { opened_->template read<float>("a", {values_.size()}, values()); }
   void run_by_eigen() {
-    values_ = Eigen::Map<const Eigen::Matrix<Stored, Eigen::Dynamic, 1>>(stored_, values_.size()).template cast<float>();
+    values_ =
+        Eigen::Map<const Eigen::Matrix<Stored, Eigen::Dynamic, 1>>(stored_, values_.size()).template cast<float>();
   }
   Error error() const {
     Eigen::VectorXd expected(values_.size());

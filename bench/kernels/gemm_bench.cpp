@@ -45,12 +45,12 @@ class Product {
 const bool planned = [] {
   for (const grid::Product& size : grid::products) {
     const auto [rows, depth, columns] = size.dimensions();
-    Entry<Product>({.name = "product",
-                    .shape = size.shape(),
-                    .cost = {2.0 * double(rows * depth) * double(columns), bytes((rows + columns) * depth),
-                             bytes(rows * columns)},
-                    .dimensions = {rows, depth, columns}},
-                   size)
+    Entry<Product>(
+        {.name = "product",
+         .shape = size.shape(),
+         .cost = {2.0 * double(rows * depth) * double(columns), bytes((rows + columns) * depth), bytes(rows * columns)},
+         .dimensions = {rows, depth, columns}},
+        size)
         .ours(&Product::multiply, rows < 512 ? every_set() : every_set(one_and_two_threads()))
         .eigen(&Product::multiply_by_eigen);
   }

@@ -17,7 +17,8 @@ class Lookup {
         ids_(static_cast<std::size_t>(size.tokens)),
         y_(size.tokens, size.features) {
     ef::Random random(2);
-    for (auto& id : ids_) id = static_cast<ef::TokensView::Token>(random.index(static_cast<std::uint64_t>(size.vocabulary)));
+    for (auto& id : ids_)
+      id = static_cast<ef::TokensView::Token>(random.index(static_cast<std::uint64_t>(size.vocabulary)));
   }
 
   void forward(ef::Context& context) { embedding_.forward(ids_, y_, context); }
@@ -76,7 +77,9 @@ class LookupBackward : public Lookup {
 const bool planned = [] {
   for (const grid::Lookup& size : grid::lookups) {
     const double rows = bytes(size.tokens * size.features);
-    Work work = {.name = "embedding", .shape = size.shape(), .cost = {0, rows, rows},
+    Work work = {.name = "embedding",
+                 .shape = size.shape(),
+                 .cost = {0, rows, rows},
                  .dimensions = {size.tokens, size.vocabulary, size.features}};
     Entry<Lookup>(work, size).ours(&Lookup::forward, one_and_two_threads()).eigen(&Lookup::forward_by_eigen);
     work.name = "embedding backward";

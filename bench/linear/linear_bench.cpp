@@ -122,13 +122,13 @@ const bool planned = [] {
   plan_halves(grid::linear_of_many_rows.front(), {Way{}});
   for (const grid::Linear& size : {grid::linear_of_few_rows[0], grid::linear_of_many_rows[1]}) {
     const auto [rows, depth, columns] = size.dimensions();
-    Entry<Backward>({.name = "linear backward",
-                     .shape = size.shape(),
-                     .cost = {4.0 * double(rows * depth) * double(columns),
-                              bytes(2 * depth * columns + rows * (depth + columns)),
-                              bytes(depth * columns + rows * depth)},
-                     .dimensions = {rows, depth, columns}},
-                    size)
+    Entry<Backward>(
+        {.name = "linear backward",
+         .shape = size.shape(),
+         .cost = {4.0 * double(rows * depth) * double(columns), bytes(2 * depth * columns + rows * (depth + columns)),
+                  bytes(depth * columns + rows * depth)},
+         .dimensions = {rows, depth, columns}},
+        size)
         .ours(&Backward::backward, one_and_two_threads())
         .eigen(&Backward::backward_by_eigen);
   }

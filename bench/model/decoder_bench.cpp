@@ -149,8 +149,7 @@ const bool planned = [] {
     Entry<Generate>({.name = size.tokens == 1 ? "decoder, next token" : "decoder, prompt",
                      .shape = size.shape(),
                      .cost = {static_cast<double>(size.tokens) * (2 * (weights - output) + scores) + 2 * output,
-                              4 * weights + bytes(2 * size.layers * size.before * kv),
-                              bytes(size.vocabulary)}},
+                              4 * weights + bytes(2 * size.layers * size.before * kv), bytes(size.vocabulary)}},
                     size)
         .ours(&Generate::next, one_and_two_threads())
         .eigen(&Generate::next_by_eigen);
@@ -158,12 +157,12 @@ const bool planned = [] {
   // 6 N + 12 L H Q T operations for each token (Chowdhery et al. 2022, appendix B).
   const grid::Decoder& size = grid::trained_decoder;
   const double tokens = static_cast<double>(grid::trained_batch * size.tokens);
-  Entry<Train>({.name = "decoder, training step",
-                .shape = std::to_string(grid::trained_batch) + " of " + size.shape(),
-                .cost = {tokens * (6 * parameters_of(size) +
-                                   12.0 * static_cast<double>(size.layers * size.dim * size.tokens)),
-                         0, 0}},
-               size, grid::trained_batch)
+  Entry<Train>(
+      {.name = "decoder, training step",
+       .shape = std::to_string(grid::trained_batch) + " of " + size.shape(),
+       .cost = {tokens * (6 * parameters_of(size) + 12.0 * static_cast<double>(size.layers * size.dim * size.tokens)),
+                0, 0}},
+      size, grid::trained_batch)
       .ours(&Train::step, one_and_two_threads());
   return true;
 }();

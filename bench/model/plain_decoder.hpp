@@ -111,8 +111,8 @@ class PlainDecoder {
       const Index group = head / (options_.heads / options_.kv_heads);
       for (Index s = 0; s < h.rows(); ++s) {
         const Index live = before + s + 1;
-        scores_.noalias() = scale * query_.row(s).segment(head * dim, dim) *
-                            keys.block(0, group * dim, live, dim).transpose();
+        scores_.noalias() =
+            scale * query_.row(s).segment(head * dim, dim) * keys.block(0, group * dim, live, dim).transpose();
         scores_ = (scores_.array() - scores_.maxCoeff()).exp();
         scores_ /= scores_.sum();
         attended_.row(s).segment(head * dim, dim).noalias() = scores_ * values.block(0, group * dim, live, dim);

@@ -88,11 +88,9 @@ void plan_norm(const std::string& name) {
   using Backward = NormBackward<Norm, Plain>;
   for (const grid::Rows& size : grid::rows) {
     const double array = bytes(size.rows * size.features);
-    Entry<Forward>({.name = name,
-                    .shape = size.shape(),
-                    .cost = {0, array, array},
-                    .dimensions = {size.rows, size.features}},
-                   size)
+    Entry<Forward>(
+        {.name = name, .shape = size.shape(), .cost = {0, array, array}, .dimensions = {size.rows, size.features}},
+        size)
         .ours(&Forward::forward, one_and_two_threads())
         .eigen(&Forward::forward_by_eigen);
     Entry<Backward>({.name = name + " + backward",

@@ -15,9 +15,7 @@ struct PlainRmsNorm {
     return 1 / std::sqrt(x.squaredNorm() / static_cast<Scalar>(x.size()) + Scalar(1e-6));
   }
 
-  static void forward(const auto& x, const auto& weight, auto&& y) {
-    y = x.array() * inverse_root(x) * weight.array();
-  }
+  static void forward(const auto& x, const auto& weight, auto&& y) { y = x.array() * inverse_root(x) * weight.array(); }
 
   static void backward(const auto& x, const auto& dy, const auto& weight, auto&& dx, auto& dweight) {
     using Row = std::remove_cvref_t<decltype(dweight)>;

@@ -50,7 +50,8 @@ Doubles ulps(const Doubles& expected) {
 template <class A, class Plain>
 class Forward {
  public:
-  explicit Forward(const grid::Rows& size) : x_(random_matrix(size.rows, size.features, 1, 3)), y_(x_.rows(), x_.cols()) {}
+  explicit Forward(const grid::Rows& size)
+      : x_(random_matrix(size.rows, size.features, 1, 3)), y_(x_.rows(), x_.cols()) {}
 
   void forward(ef::Context& context) { ef::activate<A, float>(x_, y_, context); }
   void forward_by_eigen() { y_ = Plain::value(x_.array()); }
@@ -79,8 +80,8 @@ class Backward {
   }
   /// Near its zero a derivative is a difference, so that epsilon counts of 1 and not of the difference.
   Error error() const {
-    const Doubles expected = dy_.template cast<double>().array() *
-                             x_.template cast<double>().unaryExpr(Plain::reference_derivative).array();
+    const Doubles expected =
+        dy_.template cast<double>().array() * x_.template cast<double>().unaryExpr(Plain::reference_derivative).array();
     return compare(dx_, expected, ulps(expected) + 4 * epsilon * dy_.template cast<double>().cwiseAbs());
   }
 
@@ -98,8 +99,7 @@ class GatedSilu {
   void forward(ef::Context& context) { ef::gated<ef::Silu, float>(gate_, up_, y_, context); }
   void forward_by_eigen() { y_ = PlainSilu::value(gate_.array()) * up_.array(); }
   Error error() const {
-    const Doubles expected =
-        gate_.cast<double>().unaryExpr(PlainSilu::reference).array() * up_.cast<double>().array();
+    const Doubles expected = gate_.cast<double>().unaryExpr(PlainSilu::reference).array() * up_.cast<double>().array();
     return compare(y_, expected, ulps(expected));
   }
 
@@ -112,11 +112,9 @@ void plan_forward(const std::string& name, const std::vector<Way>& ways) {
   using Case = Forward<A, Plain>;
   for (const grid::Rows& size : grid::rows) {
     const double array = bytes(size.rows * size.features);
-    Entry<Case>({.name = name,
-                 .shape = size.shape(),
-                 .cost = {0, array, array},
-                 .dimensions = {size.rows, size.features}},
-                size)
+    Entry<Case>(
+        {.name = name, .shape = size.shape(), .cost = {0, array, array}, .dimensions = {size.rows, size.features}},
+        size)
         .ours(&Case::forward, ways)
         .eigen(&Case::forward_by_eigen);
   }

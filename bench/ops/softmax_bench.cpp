@@ -14,7 +14,8 @@ using namespace bench;
 
 class Softmax {
  public:
-  explicit Softmax(const grid::Rows& size) : x_(random_matrix(size.rows, size.features, 1, 3)), y_(x_.rows(), x_.cols()) {}
+  explicit Softmax(const grid::Rows& size)
+      : x_(random_matrix(size.rows, size.features, 1, 3)), y_(x_.rows(), x_.cols()) {}
 
   void forward(ef::Context& context) { ef::softmax<float>(x_, y_, context); }
   void forward_by_eigen() {
@@ -88,8 +89,8 @@ class SoftmaxBackward {
 const bool planned = [] {
   for (const grid::Rows& size : grid::rows) {
     const double array = bytes(size.rows * size.features);
-    Work work = {.name = "softmax", .shape = size.shape(), .cost = {0, array, array},
-                 .dimensions = {size.rows, size.features}};
+    Work work = {
+        .name = "softmax", .shape = size.shape(), .cost = {0, array, array}, .dimensions = {size.rows, size.features}};
     Entry<Softmax>(work, size).ours(&Softmax::forward, one_and_two_threads()).eigen(&Softmax::forward_by_eigen);
     work.name = "log-softmax";
     Entry<LogSoftmax>(work, size).ours(&LogSoftmax::forward).eigen(&LogSoftmax::forward_by_eigen);

@@ -89,10 +89,11 @@ class Entry {
 
   /// What one would write with Eigen alone.
   Entry& eigen(void (Case::*run)()) {
-    plan().push_back({{work_.name, work_.shape, work_.type, std::string(plain_eigen), 1}, work_, [shared = shared_, run] {
-                        Case& numbers = shared->get();
-                        return trial(numbers, [&numbers, run] { (numbers.*run)(); });
-                      }});
+    plan().push_back(
+        {{work_.name, work_.shape, work_.type, std::string(plain_eigen), 1}, work_, [shared = shared_, run] {
+           Case& numbers = shared->get();
+           return trial(numbers, [&numbers, run] { (numbers.*run)(); });
+         }});
     return *this;
   }
 

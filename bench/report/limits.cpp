@@ -106,13 +106,11 @@ Limits::Memory measure_memory(double footprint, ef::Context& context, double sec
                                          reading([](const float* at, ef::Index count, ef::InstructionSet with) {
                                            return ef::read_in_order(at, count, with);
                                          }));
-  const double copy_seconds =
-      (std::min)(copying([set](const float* from, float* to, ef::Index count) {
-                   ef::copy_in_order(from, to, count, set);
-                 }),
-                 copying([](const float* from, float* to, ef::Index count) {
-                   std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
-                 }));
+  const double copy_seconds = (std::min)(
+      copying([set](const float* from, float* to, ef::Index count) { ef::copy_in_order(from, to, count, set); }),
+      copying([](const float* from, float* to, ef::Index count) {
+        std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+      }));
   const double bytes = static_cast<double>(rounds) * static_cast<double>(numbers.size()) * sizeof(float);
   return {footprint, context.threads(), bytes / read_seconds, bytes / copy_seconds};
 }
@@ -135,6 +133,7 @@ constexpr int integer_chains = 8;
                        "+v"(sums[6]), "+v"(sums[7]));
   }
   __m256i total = sums[0];
+#pragma GCC unroll 8
   for (int i = 1; i < integer_chains; ++i) total = _mm256_add_epi16(total, sums[i]);
   return _mm_cvtsi128_si32(_mm256_castsi256_si128(total));
 }
@@ -142,7 +141,8 @@ constexpr int integer_chains = 8;
 /// The same in one instruction that adds up in 32 bits.
 [[gnu::target("avx512f,avx512bw,avx512vnni")]] int multiply_add_vnni(long rounds) {
   __m512i sums[integer_chains];
-  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+#pragma GCC unroll 8
+  for (int i = 0; i < integer_chains; ++i) sums[i] = _mm512_setzero_si512();
   __m512i a = _mm512_set1_epi8(1);
   __m512i b = _mm512_set1_epi8(1);
   for (long round = 0; round < rounds; ++round) {
@@ -154,6 +154,7 @@ constexpr int integer_chains = 8;
                        "+v"(sums[6]), "+v"(sums[7]));
   }
   __m512i total = sums[0];
+#pragma GCC unroll 8
   for (int i = 1; i < integer_chains; ++i) total = _mm512_add_epi32(total, sums[i]);
   return _mm_cvtsi128_si32(_mm512_maskz_extracti32x4_epi32(0xF, total, 0));  // unmasked, g++ 12 warns
 }
@@ -162,9 +163,8 @@ void measure_integers(ef::Context& context, double seconds, Limits& limits) {
   constexpr long rounds = 200'000;
   const auto measure = [&](const char* instructions, double bytes, int (*run)(long)) {
     std::vector<int> results(static_cast<std::size_t>(context.threads()) * 16);
-    const double best = best_seconds(context, seconds, [&](int thread) {
-      results[static_cast<std::size_t>(thread) * 16] = run(rounds);
-    });
+    const double best = best_seconds(context, seconds,
+                                     [&](int thread) { results[static_cast<std::size_t>(thread) * 16] = run(rounds); });
     limits.integer.push_back(
         {instructions, context.threads(), 2 * bytes * integer_chains * rounds * context.threads() / best});
   };

@@ -7,9 +7,7 @@
 
 namespace bench {
 
-std::string Name::text() const {
-  return work + "/" + shape + "/" + type + "/" + by + "/" + std::to_string(threads);
-}
+std::string Name::text() const { return work + "/" + shape + "/" + type + "/" + by + "/" + std::to_string(threads); }
 
 Name Name::from(std::string_view text) {
   std::vector<std::string> parts(1);

@@ -67,8 +67,14 @@ std::string time_text(double seconds) {
   const bool microseconds = seconds < 0.9995e-3;
   const double number = seconds * (nanoseconds ? 1e9 : microseconds ? 1e6 : 1e3);
   char text[32];
-  std::snprintf(text, sizeof text, "%.*f %s", number < 9.995 ? 2 : number < 99.95 ? 1 : 0, number,
-                nanoseconds ? "ns" : microseconds ? "us" : "ms");
+  std::snprintf(text, sizeof text, "%.*f %s",
+                number < 9.995   ? 2
+                : number < 99.95 ? 1
+                                 : 0,
+                number,
+                nanoseconds    ? "ns"
+                : microseconds ? "us"
+                               : "ms");
   return text;
 }
 
@@ -79,7 +85,9 @@ std::string number_text(const char* format, std::optional<double> number) {
   return text;
 }
 
-std::string ratio_text(std::optional<double> ratio) { return number_text(ratio && *ratio < 10 ? "%.2f" : "%.0f", ratio); }
+std::string ratio_text(std::optional<double> ratio) {
+  return number_text(ratio && *ratio < 10 ? "%.2f" : "%.0f", ratio);
+}
 
 struct Column {
   std::string title;

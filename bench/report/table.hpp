@@ -13,12 +13,12 @@ namespace bench {
 /// A line of the table: our measurement, and what is known of the same work done otherwise.
 struct Row {
   Measurement ours;
-  bool counts_operations = false;             ///< else bytes: the rate is of what the machine's limits make slower
-  double per_second = 0;                      ///< operations or bytes
-  std::optional<double> share;                ///< of this machine's limit
-  std::optional<double> over_eigen;           ///< how many times as fast as plain Eigen, which has one thread
-  std::optional<double> over_one_thread;      ///< as fast as ours with one thread
-  std::map<std::string, double> peer_seconds; ///< by `by`, with as many threads
+  bool counts_operations = false;              ///< else bytes: the rate is of what the machine's limits make slower
+  double per_second = 0;                       ///< operations or bytes
+  std::optional<double> share;                 ///< of this machine's limit
+  std::optional<double> over_eigen;            ///< how many times as fast as plain Eigen, which has one thread
+  std::optional<double> over_one_thread;       ///< as fast as ours with one thread
+  std::map<std::string, double> peer_seconds;  ///< by `by`, with as many threads
 };
 
 /// Our measurements in their order, each with those of the same work and shape by others. A type that Eigen was not

@@ -44,8 +44,8 @@ class Step {
     const auto gradient = model_.weight.gradient.array();
     first_moment_ = beta1 * first_moment_ + (1 - beta1) * gradient;
     second_moment_ = beta2 * second_moment_ + (1 - beta2) * gradient.square();
-    model_.weight.value.array() = kept * model_.weight.value.array() -
-                                  rate * first_moment_ / (root * second_moment_.sqrt() + epsilon_of_step);
+    model_.weight.value.array() =
+        kept * model_.weight.value.array() - rate * first_moment_ / (root * second_moment_.sqrt() + epsilon_of_step);
   }
 
   /// Of the first step, in which the moments are the gradient and its square: four roundings of the weight.

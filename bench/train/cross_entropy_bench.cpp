@@ -19,9 +19,7 @@ class LossAndGradient {
     for (Index n = 0; n < size.rows; ++n) targets_.push_back(static_cast<std::int32_t>(n * 31 % size.features));
   }
 
-  void run(ef::Context& context) {
-    loss_ = ef::cross_entropy<float>(logits_, targets_, gradient_, context).mean;
-  }
+  void run(ef::Context& context) { loss_ = ef::cross_entropy<float>(logits_, targets_, gradient_, context).mean; }
   void run_by_eigen() { loss_ = run_in(logits_, gradient_); }
 
   Error error() const {

@@ -4,6 +4,6 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(DRIVER onnx_peer.js)
-set(WORKS "product;3;5;7" "linear;2;3;5" "attention;5;5;4;4;8" "causal attention;5;5;4;4;8" "attention, decoding;1;7;4;2;8"
-  "LayerNorm;3;7" "RMSNorm;3;7" "softmax;3;7" "ReLU;3;7" "GELU;3;7" "SiLU;3;7")
+set(WORKS "product|3|5|7" "linear|2|3|5" "attention|5|5|4|4|8" "causal attention|5|5|4|4|8" "attention, decoding|1|7|4|2|8"
+  "LayerNorm|3|7" "RMSNorm|3|7" "softmax|3|7" "ReLU|3|7" "GELU|3|7" "SiLU|3|7")
 include("${CMAKE_CURRENT_LIST_DIR}/ask_peer.cmake")
