@@ -3,6 +3,7 @@
 // Benchmark's, and:
 //   --short        one repetition of everything, as short as can be: whether all of it runs and is right
 //   --no-peers     only ours and plain Eigen
+//   --digest=FILE  writes the README's table there, in Markdown
 // The JSON of Google Benchmark goes to eigenformer_bench.json unless --benchmark_out says otherwise.
 
 #include <report/limits.hpp>
@@ -10,9 +11,10 @@
 #include <report/registration.hpp>
 #include <report/reporter.hpp>
 
-#include <cstdio>
+#include <eigenformer/core/instruction_set.hpp>
+
 #include <cstdlib>
-#include <cstring>
+#include <fstream>
 #include <iostream>
 
 namespace {
@@ -67,6 +69,7 @@ int main(int count, char** given) {
                                     "--benchmark_out_format=json"};
   bench::Repetitions repetitions;
   bool with_peers = true;
+  std::string digest;
   double seconds_of_limits = 0.1;
   for (int i = 1; i < count; ++i) {
     const std::string word = given[i];
@@ -76,6 +79,8 @@ int main(int count, char** given) {
       seconds_of_limits = 0.005;
     } else if (word == "--no-peers") {
       with_peers = false;
+    } else if (word.starts_with("--digest=")) {
+      digest = word.substr(word.find('=') + 1);
     } else {
       words.push_back(word);
     }
@@ -94,5 +99,9 @@ int main(int count, char** given) {
   bench::TableReporter table(limits);
   const std::size_t matched = benchmark::RunSpecifiedBenchmarks(&table);
   benchmark::Shutdown();
+  if (!digest.empty()) {
+    std::ofstream file(digest);
+    print_digest(file, table.rows(), eigenformer::name(eigenformer::best_instruction_set()));
+  }
   return matched == 0 || table.failures() > 0 ? 1 : 0;
 }

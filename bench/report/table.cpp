@@ -175,4 +175,30 @@ void print(std::ostream& out, std::span<const Row> rows) {
   print_columns(out, columns);
 }
 
+void print_digest(std::ostream& out, std::span<const Row> rows, std::string_view by) {
+  const auto over = [](const Row& row, const char* peer) {
+    const auto found = row.peer_seconds.find(peer);
+    return ratio_text(found == row.peer_seconds.end() ? std::nullopt : std::optional(found->second / row.ours.seconds));
+  };
+  out << "| work | shape | time | rate | of limit | x Eigen | x PyTorch | x ONNX Runtime | x by 2 threads |\n"
+      << "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+  for (const Row& row : rows) {
+    const Name& name = row.ours.name;
+    if (name.by != by || name.threads != 1) continue;
+    std::optional<double> by_two;
+    for (const Row& other : rows) {
+      const Name& same = other.ours.name;
+      const bool twin =
+          same.work == name.work && same.shape == name.shape && same.type == name.type && same.by == name.by;
+      if (twin && same.threads == 2) by_two = other.over_one_thread;
+    }
+    out << "| " << name.work << (name.type == "float" ? "" : ", " + name.type) << " | " << name.shape << " | "
+        << time_text(row.ours.seconds) << " | "
+        << number_text(row.counts_operations ? "%.0f GFLOP/s" : "%.0f GB/s", row.per_second * 1e-9) << " | "
+        << number_text("%.0f %%", row.share ? std::optional(100 * *row.share) : std::nullopt) << " | "
+        << ratio_text(row.over_eigen) << " | " << over(row, "torch") << " | " << over(row, "onnx") << " | "
+        << ratio_text(by_two) << " |\n";
+  }
+}
+
 }  // namespace bench

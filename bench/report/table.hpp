@@ -28,4 +28,8 @@ std::vector<Row> pair(std::span<const Measurement> measurements, const Limits& l
 /// One line for each row; a peer has columns if any row has its time.
 void print(std::ostream& out, std::span<const Row> rows);
 
+/// A shorter table, in Markdown, for the README: one line for each work, shape and type, with one thread of the
+/// instruction set `by`; of the others how many times as fast ours is.
+void print_digest(std::ostream& out, std::span<const Row> rows, std::string_view by);
+
 }  // namespace bench

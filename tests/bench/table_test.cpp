@@ -126,6 +126,22 @@ TEST(BenchTable, prints_columns_side_by_side) {
       "2.50 us     0.01\n");
 }
 
+TEST(BenchTable, has_a_digest_of_one_thread) {
+  const std::vector<Measurement> all = {measured("portable", 1.0),
+                                        measured("portable", 0.5, 2),
+                                        measured("torch", 2.5),
+                                        measured("eigen", 20.0),
+                                        measured("portable", 0.25, 1, "bfloat16"),
+                                        measured("avx2", 0.1)};
+  std::ostringstream text;
+  print_digest(text, pair(all, machine()), "portable");
+  EXPECT_EQ(text.str(),
+            "| work | shape | time | rate | of limit | x Eigen | x PyTorch | x ONNX Runtime | x by 2 threads |\n"
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            "| product | 2 x 3 x 5 | 1000 ms | 60 GFLOP/s | 60 % | 20 | 2.50 |  | 2.00 |\n"
+            "| product, bfloat16 | 2 x 3 x 5 | 250 ms | 240 GFLOP/s | 240 % | 80 |  |  |  |\n");
+}
+
 TEST(BenchTable, of_nothing_is_a_head) {
   std::ostringstream text;
   print(text, std::vector<Row>());
