@@ -107,10 +107,9 @@ class Entry {
     }
   };
   static Trial trial(Case& numbers, std::function<void()> run) {
-    const auto start = [&numbers] {
-      if constexpr (requires { numbers.start(); }) numbers.start();
-    };
-    return {start, std::move(run), [&numbers] { return numbers.error(); }};
+    std::function<void()> start = [] {};
+    if constexpr (requires { numbers.start(); }) start = [&numbers] { numbers.start(); };
+    return {std::move(start), std::move(run), [&numbers] { return numbers.error(); }};
   }
 
   Work work_;
