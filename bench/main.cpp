@@ -53,6 +53,10 @@ void describe(const bench::Limits& limits, std::span<const std::unique_ptr<bench
     benchmark::AddCustomContext("limit read " + where, std::to_string(rates.read));
     benchmark::AddCustomContext("limit copy " + where, std::to_string(rates.copy));
   }
+  for (const bench::Limits::Integer& rate : limits.integer) {
+    benchmark::AddCustomContext("limit int8 " + rate.instructions + " " + std::to_string(rate.threads),
+                                std::to_string(rate.per_second));
+  }
   std::cout << "\nThe limits of this machine, now:\n";
   print(std::cout, limits);
   std::cout << std::endl;
@@ -95,7 +99,8 @@ int main(int count, char** given) {
   if (with_peers) peers = start_peers();
   const bench::Limits limits = bench::measure_limits(seconds_of_limits);
   describe(limits, peers);
-  bench::register_planned(peers, repetitions);
+  const int registered = bench::register_planned(peers, repetitions);
+  std::cout << registered << " measurements take turns; on two idle cores that takes about two minutes.\n" << std::endl;
   bench::TableReporter table(limits);
   const std::size_t matched = benchmark::RunSpecifiedBenchmarks(&table);
   benchmark::Shutdown();

@@ -226,7 +226,7 @@ void plan_forward(const std::string& name, const grid::Attention& size) {
   // Where plain code takes seconds, it is left out.
   if (size.queries > 2048) work.dimensions.clear();
   Entry<Forward<Mask>> entry(work, size);
-  entry.ours(&Forward<Mask>::forward, size.queries >= 512 ? every_set(one_and_two_threads()) : one_and_two_threads());
+  entry.ours(&Forward<Mask>::forward, size.queries == 512 ? every_set(one_and_two_threads()) : one_and_two_threads());
   if (size.queries <= 2048) entry.eigen(&Forward<Mask>::forward_by_eigen);
 }
 

@@ -91,11 +91,13 @@ benchmark::internal::Benchmark* add(const Name& name, Run run) {
 
 }  // namespace
 
-void register_planned(std::span<const std::unique_ptr<Peer>> peers, const Repetitions& repetitions) {
+int register_planned(std::span<const std::unique_ptr<Peer>> peers, const Repetitions& repetitions) {
+  int count = 0;
   for (const Planned& planned : plan()) {
     if (planned.make) {
       benchmark::internal::Benchmark* const made = add(planned.name, OwnTrial(planned));
       made->UseRealTime();
+      ++count;
       if (planned.work.slow && planned.name.by == plain_eigen) made->Repetitions(repetitions.of_slow);
       continue;
     }
@@ -105,9 +107,11 @@ void register_planned(std::span<const std::unique_ptr<Peer>> peers, const Repeti
       theirs.name.by = peer->by();
       benchmark::internal::Benchmark* const made = add(theirs.name, PeerTrial(*peer, theirs));
       made->UseManualTime();
+      ++count;
       if (planned.work.slow) made->Repetitions(repetitions.of_slow);
     }
   }
+  return count;
 }
 
 }  // namespace bench

@@ -14,7 +14,7 @@ struct Repetitions {
 };
 
 /// Gives Google Benchmark all that is planned: ours, Eigen's, and for each peer that is there what it knows. In the
-/// order of the plan, so that Google Benchmark's random interleaving takes turns between all of them.
-void register_planned(std::span<const std::unique_ptr<Peer>> peers, const Repetitions& repetitions);
+/// order of the plan; Google Benchmark's random interleaving takes turns between all of them. Returns their number.
+int register_planned(std::span<const std::unique_ptr<Peer>> peers, const Repetitions& repetitions);
 
 }  // namespace bench
