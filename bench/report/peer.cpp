@@ -2,6 +2,7 @@
 
 #include <report/peer.hpp>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,17 +45,14 @@ std::vector<std::string> words_of(const std::string& line) {
 Peer::Peer(std::string by, const std::vector<std::string>& command) : by_(std::move(by)) {
   std::array<int, 2> questions{};
   std::array<int, 2> answers{};
-  if (command.empty() || ::pipe(questions.data()) != 0 || ::pipe(answers.data()) != 0) {
+  // Closed in every program that is started: a peer must see the end of its questions though another peer still runs.
+  if (command.empty() || ::pipe2(questions.data(), O_CLOEXEC) != 0 || ::pipe2(answers.data(), O_CLOEXEC) != 0) {
     absence_ = "no program to ask";
     return;
   }
   std::signal(SIGPIPE, SIG_IGN);  // a peer that has ended is noticed when it is read from
   process_ = ::fork();
-  if (process_ == 0) {
-    ::close(questions[1]);
-    ::close(answers[0]);
-    become(command, questions[0], answers[1]);
-  }
+  if (process_ == 0) become(command, questions[0], answers[1]);
   ::close(questions[0]);
   ::close(answers[1]);
   to_ = questions[1];
