@@ -34,17 +34,22 @@ class Layer {
   }
 
   Error error() const {
-    const Doubles x = x_.template cast<double>();
-    const Doubles weight = linear_.weight.value.template cast<double>();
-    const Eigen::RowVectorXd bias = linear_.bias->value.template cast<double>().transpose();
-    const Doubles expected = (x * weight.transpose()).rowwise() + bias;
-    const Doubles bound = (x.rowwise().norm() * weight.rowwise().norm().transpose()).rowwise() + bias.cwiseAbs();
-    return compare(y_, expected, support::tolerance::gemm_c * epsilon * bound);
+    const Exact& exact = exact_([this] { return answer(); });
+    return compare(y_, exact.numbers, exact.tolerance);
   }
 
  private:
+  Exact answer() const {
+    const Doubles x = x_.template cast<double>();
+    const Doubles weight = linear_.weight.value.template cast<double>();
+    const Eigen::RowVectorXd bias = linear_.bias->value.template cast<double>().transpose();
+    const Doubles bound = (x.rowwise().norm() * weight.rowwise().norm().transpose()).rowwise() + bias.cwiseAbs();
+    return {(x * weight.transpose()).rowwise() + bias, support::tolerance::gemm_c * epsilon * bound};
+  }
+
   ef::Linear<float, Stored> linear_;
   ef::Matrix<float> x_, y_;
+  Once<Exact> exact_;
 };
 
 /// Gradients of input, weight and bias.

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 namespace bench {
 
@@ -38,6 +39,26 @@ Error compare(const Actual& actual, const Expected& expected, const Tolerance& t
   }
   return {scale > 0 ? largest / scale : largest, all};
 }
+
+/// What is computed when first asked for, and then kept: an answer in double takes longer than what is measured.
+template <class T>
+class Once {
+ public:
+  template <class Make>
+  const T& operator()(const Make& make) const {
+    if (!value_) value_ = make();
+    return *value_;
+  }
+
+ private:
+  mutable std::optional<T> value_;
+};
+
+/// An answer in double, and the error allowed of each of its numbers.
+struct Exact {
+  Doubles numbers;
+  Doubles tolerance;
+};
 
 /// The worse of two.
 inline Error worse(const Error& a, const Error& b) {
