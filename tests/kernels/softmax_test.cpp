@@ -28,8 +28,8 @@ void expect_row(ef::InstructionSet set, Index count, double deviation) {
   const auto exact_log = reference::log_softmax(wide);
   GuardedBuffer<T> y(count, count % 16);
   GuardedBuffer<T> log_y(count, (count + 1) % 16);
-  ef::kernels::softmax(x.data(), y.data(), count, set);
-  ef::kernels::log_softmax(x.data(), log_y.data(), count, set);
+  ef::kernels::softmax(ef::kernels::SoftmaxRows<T>{x.data(), count, y.data(), count, 1, count}, set);
+  ef::kernels::log_softmax(ef::kernels::SoftmaxRows<T>{x.data(), count, log_y.data(), count, 1, count}, set);
   const double largest = *std::max_element(wide.data(), wide.data() + count);
   double sum = 0;
   for (Index i = 0; i < count; ++i) {

@@ -18,7 +18,7 @@ struct ActivateStep {
 template <class A, class T>
 void activate(const T* x, T* y, Index count) {
   ActivateStep<A, T> step{x, y};
-  for_each_vector<T>(count, step);
+  for_each_vector_on_lines<T>(count, y, step);
 }
 
 template <class A, class T>
@@ -34,7 +34,7 @@ struct ActivateBackwardStep {
 template <class A, class T>
 void activate_backward(const T* x, const T* dy, T* dx, Index count) {
   ActivateBackwardStep<A, T> step{x, dy, dx};
-  for_each_vector<T>(count, step);
+  for_each_vector_on_lines<T>(count, dx, step);
 }
 
 template <class A, class T>
@@ -50,7 +50,7 @@ struct GatedStep {
 template <class A, class T>
 void gated(const T* gate, const T* up, T* y, Index count) {
   GatedStep<A, T> step{gate, up, y};
-  for_each_vector<T>(count, step);
+  for_each_vector_on_lines<T>(count, y, step);
 }
 
 template <class A, class T>
@@ -72,7 +72,7 @@ struct GatedBackwardStep {
 template <class A, class T>
 void gated_backward(const T* gate, const T* up, const T* dy, T* dgate, T* dup, Index count) {
   GatedBackwardStep<A, T> step{gate, up, dy, dgate, dup};
-  for_each_vector<T>(count, step);
+  for_each_vector_on_lines<T>(count, dgate, step);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

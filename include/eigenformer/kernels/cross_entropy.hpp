@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/shape.hpp>
+#include <eigenformer/kernels/rows.hpp>
 #include <eigenformer/kernels/simd/math.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {

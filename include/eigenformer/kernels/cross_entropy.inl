@@ -4,49 +4,48 @@
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
 
-/// The largest of x. Lanes past the end hold the lowest number, which never wins.
+/// What each vector of logits adds: its exponentials, which are kept unless there is nowhere to, and w (maximum - x).
 template <class T>
-EIGENFORMER_INLINE T largest_logit(const T* x, Index count) {
-  constexpr Index lanes = Vec<T>::lanes;
-  const Vec<T> lowest = Vec<T>::broadcast(std::numeric_limits<T>::lowest());
-  Vec<T> best = lowest;
-  Index i = 0;
-  for (; i + lanes <= count; i += lanes) best = maximum(best, Vec<T>::load(x + i));
-  const Mask<T> rest = first_lanes<T>(count - i);
-  return reduce_max(maximum(best, select(rest, Vec<T>::load(x + i, rest), lowest)));
-}
-
-/// What one vector of logits adds: its exponentials, which are returned, and w (maximum - x).
-template <class T>
-EIGENFORMER_INLINE Vec<T> take_logits(Vec<T> x, Vec<T> weight, Vec<T> maximum, Vec<T>& sum, Vec<T>& spread,
-                                      Mask<T> live) {
-  const Vec<T> below = x - maximum;
-  const Vec<T> e = select(live, exp(below), Vec<T>::zero());
-  sum = sum + e;
-  spread = fnma(select(live, below, Vec<T>::zero()), weight, spread);
-  return e;
-}
+struct LogitsStep {
+  const T* x;
+  const T* class_weights;
+  T* exponentials;
+  Vec<T> maximum;
+  Sum<T> sum;
+  Sum<T> spread;
+  template <class Lanes, int i>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i>) {
+    constexpr Slot<i % 2> slot;
+    const Vec<T> below = lanes.load(x + j) - maximum;
+    const Vec<T> e = exp_lifted(below) * Vec<T>::broadcast(exp_lowering<T>);
+    if (exponentials != nullptr) lanes.store(e, exponentials + j);
+    sum.add(lanes.keep(e, Vec<T>::zero()), slot);
+    const Vec<T> distance = lanes.keep(-below, Vec<T>::zero());
+    if (class_weights == nullptr) {
+      spread.add(distance, slot);
+    } else {
+      spread.add_product(distance, lanes.load(class_weights + j), slot);
+    }
+  }
+};
 
 template <class T>
 RowOfLogits<T> read_logits(const T* x, Index count, const T* class_weights, T* exponentials) {
-  constexpr Index lanes = Vec<T>::lanes;
-  const T maximum = largest_logit(x, count);
-  const Vec<T> maxima = Vec<T>::broadcast(maximum);
-  const Vec<T> one = Vec<T>::broadcast(T(1));
-  const Mask<T> whole = first_lanes<T>(lanes);
-  Vec<T> sum = Vec<T>::zero();
-  Vec<T> spread = Vec<T>::zero();
-  Index i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const Vec<T> weight = class_weights == nullptr ? one : Vec<T>::load(class_weights + i);
-    const Vec<T> e = take_logits(Vec<T>::load(x + i), weight, maxima, sum, spread, whole);
-    if (exponentials != nullptr) e.store(exponentials + i);
+  const T maximum = row_maximum(x, count);
+  T sum = 0;
+  T spread = 0;
+  for (Index begin = 0; begin < count; begin += piece) {
+    LogitsStep<T> step{x + begin,
+                       class_weights == nullptr ? nullptr : class_weights + begin,
+                       exponentials == nullptr ? nullptr : exponentials + begin,
+                       Vec<T>::broadcast(maximum),
+                       {},
+                       {}};
+    for_each_vector<T>(piece_length(begin, count), step);
+    sum += step.sum.total();
+    spread += step.spread.total();
   }
-  const Mask<T> rest = first_lanes<T>(count - i);
-  const Vec<T> weight = class_weights == nullptr ? one : Vec<T>::load(class_weights + i, rest);
-  const Vec<T> e = take_logits(Vec<T>::load(x + i, rest), weight, maxima, sum, spread, rest);
-  if (exponentials != nullptr) e.store(exponentials + i, rest);
-  return {maximum, reduce_add(sum), reduce_add(spread)};
+  return {maximum, sum, spread};
 }
 
 template <class T>

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/shape.hpp>
-#include <eigenformer/kernels/simd/target.hpp>
+#include <eigenformer/kernels/simd/lanes.hpp>
 
 #include <cmath>
 #include <limits>

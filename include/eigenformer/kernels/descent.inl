@@ -27,27 +27,27 @@ struct AdamWVectors {
 };
 
 template <class T>
-void adamw_update(T* p, const T* g, T* m, T* v, Index count, const AdamWUpdate<T>& update) {
-  constexpr Index lanes = Vec<T>::lanes;
-  const AdamWVectors<T> coefficients(update);
-  Index i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    Vec<T> parameter = Vec<T>::load(p + i);
-    Vec<T> first = Vec<T>::load(m + i);
-    Vec<T> second = Vec<T>::load(v + i);
-    coefficients.apply(parameter, Vec<T>::load(g + i), first, second);
-    parameter.store(p + i);
-    first.store(m + i);
-    second.store(v + i);
+struct AdamWVectorsStep {
+  T* p;
+  const T* g;
+  T* m;
+  T* v;
+  AdamWVectors<T> coefficients;
+  template <class Lanes, class S>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
+    Vec<T> parameter = lanes.load(p + i);
+    Vec<T> first = lanes.load(m + i);
+    Vec<T> second = lanes.load(v + i);
+    coefficients.apply(parameter, lanes.load(g + i), first, second);
+    lanes.store(parameter, p + i);
+    lanes.store(first, m + i);
+    lanes.store(second, v + i);
   }
-  const Mask<T> rest = first_lanes<T>(count - i);
-  Vec<T> parameter = Vec<T>::load(p + i, rest);
-  Vec<T> first = Vec<T>::load(m + i, rest);
-  Vec<T> second = Vec<T>::load(v + i, rest);
-  coefficients.apply(parameter, Vec<T>::load(g + i, rest), first, second);
-  parameter.store(p + i, rest);
-  first.store(m + i, rest);
-  second.store(v + i, rest);
+};
+template <class T>
+void adamw_update(T* p, const T* g, T* m, T* v, Index count, const AdamWUpdate<T>& update) {
+  AdamWVectorsStep<T> step{p, g, m, v, AdamWVectors<T>(update)};
+  for_each_vector_on_lines<T>(count, p, step);
 }
 
 /// The coefficients of SgdUpdate in vectors.

@@ -10,6 +10,9 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
+/// When what is written is read again: late means not before other work has filled the cache.
+enum class Reuse { soon, late };
+
 /// Rows to be normalised. y may be x itself; `bias` and `normalised` may be null, for zeros and for a z that nobody
 /// needs.
 template <class T>
@@ -25,6 +28,7 @@ struct NormRows {
   Index rows;
   Index features;
   double epsilon;
+  Reuse reuse = Reuse::soon;  ///< of `normalised`
 };
 
 /// The same rows backward. dx may be dy itself. `dweight` and `dbias` are added to, and null where nobody needs them.

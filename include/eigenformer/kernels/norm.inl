@@ -1,48 +1,37 @@
 // SPDX-License-Identifier: MIT
-// Body for norm.hpp.
+// Body for norm.hpp. Each pass over a row is a function apart: inlined into one, g++ would run out of registers and keep a
+// sum in memory, whose latency then is the speed of the loop.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
 
-/// What normalises a row: z = ((x scale - mean) - rest) factor.
+/// What normalises a row: z = ((x - mean) - rest) factor.
 template <class T>
 struct Moments {
-  T scale;    ///< 1, or the power of two that keeps squares in range
-  T mean;     ///< of x scale, as a T can hold it
-  T rest;     ///< what the mean's rounding left out
-  T factor;   ///< 1 / deviation of x scale
-  T inverse;  ///< 1 / deviation of x
+  const T* x;  ///< the row, or where it stands times a power of two that keeps squares in range
+  T mean;      ///< as a T can hold it
+  T rest;      ///< what the mean's rounding left out
+  T factor;    ///< 1 / deviation of what x points at
+  T inverse;   ///< 1 / deviation of the row
 };
 
-template <class T>
-struct ScaledSumStep {
-  const T* x;
-  Vec<T> scale;
-  Sum<T> sum;
-  template <class Lanes, int i>
-  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i> slot) {
-    sum.add_product(lanes.load(x + j), scale, slot);
-  }
-};
-
-/// Sums of d and d^2 with d = x scale - mean. Opaque, so that -ffast-math does not take the sum of d apart again.
+/// Sums of d and d^2 with d = x - mean. Opaque, so that -ffast-math does not take the sum of d apart again.
 template <class T, class Statistics>
 struct MomentsStep {
   const T* x;
-  Vec<T> scale;
+  const T* y;  ///< is asked for, as it is written soon
   Vec<T> mean;
   Sum<T> sum;
   Sum<T> squares;
   template <class Lanes, int i>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i> slot) {
+    prefetch(y + j, slot);
+    Vec<T> d = lanes.load(x + j);
     if constexpr (std::is_same_v<Statistics, Centred>) {
-      const Vec<T> d = lanes.keep(opaque(fma(lanes.load(x + j), scale, -mean)), Vec<T>::zero());
+      d = lanes.keep(opaque(d - mean), Vec<T>::zero());
       sum.add(d, slot);
-      squares.add_product(d, d, slot);
-    } else {
-      const Vec<T> d = lanes.load(x + j) * scale;
-      squares.add_product(d, d, slot);
     }
+    squares.add_product(d, d, slot);
   }
 };
 
@@ -60,197 +49,230 @@ EIGENFORMER_INLINE T below_largest(double x) {
   return static_cast<T>(x < largest ? x : largest);
 }
 
-/// The first pass: sum of x scale, or zero where no mean is wanted.
+/// The first pass: sum of x, or zero where no mean is wanted.
 template <class Statistics, class T>
-EIGENFORMER_INLINE T find_total(const T* x, Index count, T scale) {
-  T total = 0;
-  if constexpr (std::is_same_v<Statistics, Centred>) {
-    for (Index begin = 0; begin < count; begin += piece) {
-      ScaledSumStep<T> step{x + begin, Vec<T>::broadcast(scale), {}};
-      for_each_vector<T>(piece_length(begin, count), step);
-      total += step.sum.total();
-    }
-  }
-  return total;
+[[gnu::noinline]] T find_total(const T* x, Index count) {
+  return std::is_same_v<Statistics, Centred> ? row_sum(x, count) : T(0);
 }
 
 /// The second pass, around the mean that the first found: its sum of d corrects what the first rounded, so that a large
 /// mean costs no digits, and equal numbers leave exactly zero. Returns whether the sums can be trusted: nothing
-/// overflowed, and nothing vanished that would count beside epsilon.
+/// overflowed, and nothing vanished that would count beside epsilon.   x: times `scale` already
 template <class Statistics, class T>
-EIGENFORMER_INLINE bool find_moments(const T* x, Index count, double epsilon, T total, Moments<T>& m) {
-  const Vec<T> scale = Vec<T>::broadcast(m.scale);
+[[gnu::noinline]] bool find_moments(const T* x, const T* y, Index count, double epsilon, T total, double scale,
+                                     Moments<T>& m) {
   T sum = 0;
   T squares = 0;
-  m.mean = quotient(total, count);
+  m.x = x;
+  m.mean = std::is_same_v<Statistics, Centred> ? quotient(total, count) : T(0);
   for (Index begin = 0; begin < count; begin += piece) {
-    MomentsStep<T, Statistics> step{x + begin, scale, Vec<T>::broadcast(m.mean), {}, {}};
+    MomentsStep<T, Statistics> step{x + begin, y + begin, Vec<T>::broadcast(m.mean), {}, {}};
     for_each_vector<T>(piece_length(begin, count), step);
     sum += step.sum.total();
     squares += step.squares.total();
   }
-  m.rest = quotient(sum, count);
-  const double wide_scale = static_cast<double>(m.scale);
+  m.rest = std::is_same_v<Statistics, Centred> ? quotient(sum, count) : T(0);
   const double variance = static_cast<double>(squares - sum * m.rest) / static_cast<double>(count);
-  const double spread = (variance > 0 ? variance : 0) + epsilon * wide_scale * wide_scale;
+  const double spread = (variance > 0 ? variance : 0) + epsilon * scale * scale;
   const double factor = spread > 0 ? 1 / std::sqrt(spread) : 0;
   m.factor = below_largest<T>(factor);  // beyond only if all d are 0, which infinity would make NaN
-  m.inverse = below_largest<T>(factor * wide_scale);
+  m.inverse = below_largest<T>(factor * scale);
   constexpr double vanishing = sizeof(T) == 4 ? 0x1p-80 : 0x1p-900;
   return is_finite(total) && is_finite(squares) && spread > vanishing;
 }
 
-/// For rows whose squares leave the range of T: the same with the row scaled so that its largest element is near 1.
+/// For rows whose squares leave the range of T: the same with the row scaled so that its largest element is near 1. The
+/// scaled row stands where its result will.
 template <class Statistics, class T>
-[[gnu::noinline]] void find_moments_scaled(const T* x, Index count, double epsilon, Moments<T>& m) {
+[[gnu::noinline]] void find_moments_scaled(const T* x, T* y, Index count, double epsilon, Moments<T>& m) {
   const T largest = row_magnitude(x, count);
   constexpr int limit = sizeof(T) == 4 ? 120 : 500;
   int exponent = 0;
   if (is_finite(largest) && largest > T(0)) std::frexp(largest, &exponent);
-  m.scale = std::ldexp(T(1), exponent > limit ? -limit : (exponent < -limit ? limit : -exponent));
-  find_moments<Statistics>(x, count, epsilon, find_total<Statistics>(x, count, m.scale), m);
+  const T scale = std::ldexp(T(1), exponent > limit ? -limit : (exponent < -limit ? limit : -exponent));
+  for (Index j = 0; j < count; ++j) y[j] = x[j] * scale;
+  find_moments<Statistics>(y, y, count, epsilon, find_total<Statistics>(y, count), static_cast<double>(scale), m);
 }
 
-template <class T, class Statistics>
+/// What becomes of z: nobody needs it, it is stored, or it is stored past the cache.
+enum class Fate { forgotten, stored, streamed };
+
+template <class T, class Statistics, bool biased, Fate fate>
 struct NormaliseStep {
   const T* x;
+  const T* next_x;  ///< is asked for, as it is read soon
   T* y;
   T* normalised;
   const T* weight;
   const T* bias;
-  Vec<T> scale;
   Vec<T> mean;
   Vec<T> rest;
   Vec<T> factor;
   template <class Lanes, class S>
-  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
-    Vec<T> z;
-    if constexpr (std::is_same_v<Statistics, Centred>) {
-      z = (opaque(fma(lanes.load(x + j), scale, -mean)) - rest) * factor;
-    } else {
-      z = opaque(lanes.load(x + j) * scale) * factor;
-    }
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S slot) const {
+    prefetch(next_x + j, slot);
+    Vec<T> d = lanes.load(x + j);
+    if constexpr (std::is_same_v<Statistics, Centred>) d = opaque(d - mean) - rest;
+    const Vec<T> z = opaque(d * factor);
     const Vec<T> gain = lanes.load(weight + j);
-    lanes.store(bias != nullptr ? fma(z, gain, lanes.load(bias + j)) : z * gain, y + j);
-    if (normalised != nullptr) lanes.store(z, normalised + j);
+    lanes.store(biased ? fma(z, gain, lanes.load((biased ? bias : weight) + j)) : z * gain, y + j);
+    if constexpr (fate == Fate::stored) lanes.store(z, normalised + j);
+    if constexpr (fate == Fate::streamed) lanes.store_past_cache(z, normalised + j);
   }
 };
 
-template <class Statistics, class T>
-EIGENFORMER_INLINE void normalise_row(const NormRows<T>& work, Index n, const Moments<T>& m) {
-  NormaliseStep<T, Statistics> step{work.x + n * work.x_stride,
-                                    work.y + n * work.y_stride,
-                                    work.normalised != nullptr ? work.normalised + n * work.features : nullptr,
-                                    work.weight,
-                                    work.bias,
-                                    Vec<T>::broadcast(m.scale),
-                                    Vec<T>::broadcast(m.mean),
-                                    Vec<T>::broadcast(m.rest),
-                                    Vec<T>::broadcast(m.factor)};
-  for_each_vector<T>(work.features, step);
+/// z goes past the cache where it is so large that backward will not find it there, and its rows begin at vectors.
+template <class T>
+EIGENFORMER_INLINE Fate fate_of_normalised(const NormRows<T>& work) {
+  if (work.normalised == nullptr) return Fate::forgotten;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(work.normalised) % sizeof(Vec<T>) == 0;
+  return work.reuse == Reuse::late && aligned && work.features % Vec<T>::lanes == 0 ? Fate::streamed : Fate::stored;
+}
+
+template <class Statistics, bool biased, Fate fate, class T>
+[[gnu::noinline]] void write_row(const NormRows<T>& work, Index n, const Moments<T>& m) {
+  T* const y = work.y + n * work.y_stride;
+  T* const z = fate == Fate::forgotten ? nullptr : work.normalised + n * work.features;
+  NormaliseStep<T, Statistics, biased, fate> step{m.x,
+                                                  work.x + (n + 5) * work.x_stride,
+                                                  y,
+                                                  z,
+                                                  work.weight,
+                                                  work.bias,
+                                                  Vec<T>::broadcast(m.mean),
+                                                  Vec<T>::broadcast(m.rest),
+                                                  Vec<T>::broadcast(m.factor)};
+  for_each_vector_on_lines<T>(work.features, fate == Fate::streamed ? z : y, step);
+}
+
+template <class Statistics, bool biased, class T>
+EIGENFORMER_INLINE void normalise_row(const NormRows<T>& work, Index n, Fate fate, const Moments<T>& m) {
+  switch (fate) {
+    case Fate::forgotten: write_row<Statistics, biased, Fate::forgotten>(work, n, m); break;
+    case Fate::stored: write_row<Statistics, biased, Fate::stored>(work, n, m); break;
+    case Fate::streamed: write_row<Statistics, biased, Fate::streamed>(work, n, m); break;
+  }
   work.inverse[n] = m.inverse;
 }
 
-/// Each row goes through three stages, and three rows are under way at once: while the divisions and the root at the
-/// end of one stage are waited for, the processor has another row's stage to do.
+/// Each row goes through three passes, sums, moments and what is written, two rows apart: while the divisions and the
+/// root between two passes are waited for, other rows have theirs, and reading and writing never pause.
 template <class Statistics, class T>
 void normalise(const NormRows<T>& work) {
-  T total = 0;
-  Moments<T> m{};
-  for (Index n = -2; n < work.rows; ++n) {
-    T next_total = 0;
-    Moments<T> next{T(1), T(0), T(0), T(0), T(0)};
-    if (n + 2 < work.rows) next_total = find_total<Statistics>(work.x + (n + 2) * work.x_stride, work.features, T(1));
-    if (n + 1 >= 0 && n + 1 < work.rows) {
-      const T* const x = work.x + (n + 1) * work.x_stride;
-      if (!find_moments<Statistics>(x, work.features, work.epsilon, total, next)) {
-        find_moments_scaled<Statistics>(x, work.features, work.epsilon, next);
+  const Fate fate = fate_of_normalised(work);
+  T total[2] = {};
+  Moments<T> moments[2] = {};
+  for (Index n = -4; n < work.rows; ++n) {
+    if (n >= 0 && work.bias != nullptr) normalise_row<Statistics, true>(work, n, fate, moments[n % 2]);
+    if (n >= 0 && work.bias == nullptr) normalise_row<Statistics, false>(work, n, fate, moments[n % 2]);
+    const Index next = n + 2;
+    if (next >= 0 && next < work.rows) {
+      const T* const x = work.x + next * work.x_stride;
+      T* const y = work.y + next * work.y_stride;
+      Moments<T>& m = moments[next % 2];
+      if (!find_moments<Statistics>(x, y, work.features, work.epsilon, total[next % 2], 1.0, m)) {
+        find_moments_scaled<Statistics>(x, y, work.features, work.epsilon, m);
       }
     }
-    if (n >= 0) normalise_row<Statistics>(work, n, m);
-    total = next_total;
-    m = next;
+    const Index after = n + 4;
+    if (after < work.rows) {
+      total[after % 2] = find_total<Statistics>(work.x + after * work.x_stride, work.features);
+    }
   }
+  if (fate == Fate::streamed) finish_streams();
 }
 
-/// Sums over `count` rows at once, so that the gradients of weight and bias are read and written once for all of them.
-template <class T, int count>
-struct GradientSumsStep {
-  const NormBackwardRows<T>& work;
-  Index row;
-  Index offset;
-  Vec<T> g[count];
-  Vec<T> gz[count];
-  template <class Lanes, class S>
-  EIGENFORMER_INLINE void operator()(Lanes lanes, Index in_piece, S) {
-    const Index j = offset + in_piece;
-    const Vec<T> gain = lanes.load(work.weight + j);
-    Vec<T> dweight = work.dweight != nullptr ? lanes.load(work.dweight + j) : gain;
-    Vec<T> dbias = work.dbias != nullptr ? lanes.load(work.dbias + j) : gain;
-#pragma GCC unroll 4
-    for (int i = 0; i < count; ++i) {
-      const Vec<T> dy = lanes.load(work.dy + (row + i) * work.dy_stride + j);
-      const Vec<T> z = lanes.load(work.normalised + (row + i) * work.features + j);
-      const Vec<T> upstream = dy * gain;
-      g[i] = g[i] + upstream;
-      gz[i] = fma(upstream, z, gz[i]);
-      dweight = fma(dy, z, dweight);
-      dbias = dbias + dy;
-    }
-    if (work.dweight != nullptr) lanes.store(dweight, work.dweight + j);
-    if (work.dbias != nullptr) lanes.store(dbias, work.dbias + j);
-  }
+/// A row's sums of g and g z, which its gradient waits for.
+template <class T>
+struct GradientSums {
+  T g;
+  T gz;
 };
 
-template <class T>
-struct InputGradientStep {
-  const T* dy;
+/// The sums of one row, whose gradients of weight and bias are added, and at the same time the gradient of the row
+/// before it: so reading, writing and arithmetic go on side by side. `stages` says which of the two there is to do.
+enum class Stages { sums, both, gradient };
+
+template <class T, Stages stages>
+struct BackwardStep {
+  const T* dy;  ///< of the row that is summed; each `previous` is of the row before
   const T* z;
+  const T* next_dy;  ///< is asked for, as it is read soon
+  const T* next_z;
+  const T* next_dx;  ///< is asked for, as it is written soon
+  const T* previous_dy;
+  const T* previous_z;
+  T* previous_dx;
   const T* weight;
-  T* dx;
+  T* dweight;
+  T* dbias;
+  Sum<T> g;
+  Sum<T> gz;
   Vec<T> mean_g;
   Vec<T> mean_gz;
   Vec<T> inverse;
-  template <class Lanes, class S>
-  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
-    const Vec<T> projection = fma(lanes.load(z + j), mean_gz, mean_g);
-    lanes.store(fma(lanes.load(dy + j), lanes.load(weight + j), -projection) * inverse, dx + j);
+
+  template <class Lanes, int i>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i> slot) {
+    const Vec<T> gain = lanes.load(weight + j);
+    if constexpr (stages != Stages::sums) {
+      const Vec<T> projection = fma(lanes.load(previous_z + j), mean_gz, mean_g);
+      lanes.store(fma(lanes.load(previous_dy + j), gain, -projection) * inverse, previous_dx + j);
+    }
+    if constexpr (stages != Stages::gradient) {
+      prefetch(next_dy + j, slot);
+      prefetch(next_z + j, slot);
+      prefetch(next_dx + j, slot);
+      const Vec<T> upstream = lanes.load(dy + j);
+      const Vec<T> row = lanes.load(z + j);
+      const Vec<T> scaled = upstream * gain;
+      g.add(scaled, Slot<i % 2>());
+      gz.add_product(scaled, row, Slot<i % 2>());
+      if (dweight != nullptr) lanes.store(fma(upstream, row, lanes.load(dweight + j)), dweight + j);
+      if (dbias != nullptr) lanes.store(lanes.load(dbias + j) + upstream, dbias + j);
+    }
   }
 };
 
-template <class Statistics, int count, class T>
-EIGENFORMER_INLINE void backward_rows(const NormBackwardRows<T>& work, Index row) {
-  T sum_g[count] = {};
-  T sum_gz[count] = {};
+/// Row n is summed, the row before it gets its gradient from `previous`.
+template <class Statistics, Stages stages, class T>
+[[gnu::noinline]] GradientSums<T> backward_row(const NormBackwardRows<T>& work, Index n, GradientSums<T> previous) {
+  const T width = static_cast<T>(work.features);
+  const T mean_g = std::is_same_v<Statistics, Centred> ? previous.g / width : T(0);
+  const T* const dy = work.dy + n * work.dy_stride;
+  const T* const z = work.normalised + n * work.features;
+  T* const dx = work.dx + n * work.dx_stride;
+  GradientSums<T> sums{};
   for (Index begin = 0; begin < work.features; begin += piece) {
-    GradientSumsStep<T, count> step{work, row, begin, {}, {}};
-#pragma GCC unroll 4
-    for (int i = 0; i < count; ++i) step.g[i] = step.gz[i] = Vec<T>::zero();
-    for_each_vector_in_turn<T>(piece_length(begin, work.features), step);
-#pragma GCC unroll 4
-    for (int i = 0; i < count; ++i) {
-      sum_g[i] += reduce_add(step.g[i]);
-      sum_gz[i] += reduce_add(step.gz[i]);
-    }
+    BackwardStep<T, stages> step{dy + begin,
+                                 z + begin,
+                                 dy + 2 * work.dy_stride + begin,
+                                 z + 2 * work.features + begin,
+                                 dx + begin,
+                                 dy - work.dy_stride + begin,
+                                 z - work.features + begin,
+                                 dx - work.dx_stride + begin,
+                                 work.weight + begin,
+                                 work.dweight != nullptr ? work.dweight + begin : nullptr,
+                                 work.dbias != nullptr ? work.dbias + begin : nullptr,
+                                 {},
+                                 {},
+                                 Vec<T>::broadcast(mean_g),
+                                 Vec<T>::broadcast(previous.gz / width),
+                                 Vec<T>::broadcast(stages == Stages::sums ? T(0) : work.inverse[n - 1])};
+    for_each_vector<T>(piece_length(begin, work.features), step);
+    sums.g += step.g.total();
+    sums.gz += step.gz.total();
   }
-  for (int i = 0; i < count; ++i) {
-    const Index n = row + i;
-    const T width = static_cast<T>(work.features);
-    const T mean_g = std::is_same_v<Statistics, Centred> ? sum_g[i] / width : T(0);
-    InputGradientStep<T> step{
-        work.dy + n * work.dy_stride,      work.normalised + n * work.features, work.weight,
-        work.dx + n * work.dx_stride,      Vec<T>::broadcast(mean_g),           Vec<T>::broadcast(sum_gz[i] / width),
-        Vec<T>::broadcast(work.inverse[n])};
-    for_each_vector<T>(work.features, step);
-  }
+  return sums;
 }
 
-/// A row's own sums are taken in the same order whether it is one of four or alone.
 template <class Statistics, class T>
 void normalise_backward(const NormBackwardRows<T>& work) {
-  Index n = 0;
-  for (; n + 4 <= work.rows; n += 4) backward_rows<Statistics, 4>(work, n);
-  for (; n < work.rows; ++n) backward_rows<Statistics, 1>(work, n);
+  if (work.rows == 0) return;
+  GradientSums<T> sums = backward_row<Statistics, Stages::sums>(work, 0, GradientSums<T>{});
+  for (Index n = 1; n < work.rows; ++n) sums = backward_row<Statistics, Stages::both>(work, n, sums);
+  backward_row<Statistics, Stages::gradient>(work, work.rows, sums);
 }
 
 template <class T>

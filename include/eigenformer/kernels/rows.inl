@@ -11,6 +11,12 @@ EIGENFORMER_INLINE Index piece_length(Index begin, Index count) {
   return count - begin < piece ? count - begin : piece;
 }
 
+/// Asks for p to be read soon, once for each cache line, as slot i is how many vectors into a line.
+template <class T, int i>
+EIGENFORMER_INLINE void prefetch(const T* p, Slot<i>) {
+  if constexpr (i * sizeof(Vec<T>) % 64 == 0) __builtin_prefetch(p);
+}
+
 template <class T>
 struct SumStep {
   const T* x;

@@ -6,35 +6,61 @@
 
 #include <cmath>
 
+namespace eigenformer::inline EIGENFORMER_ABI::kernels {
+
+/// Rows of logits and what becomes of them. y may be x itself, but may not overlap it otherwise.
+template <class T>
+struct SoftmaxRows {
+  const T* x;  ///< [rows, features]
+  Index x_stride;
+  T* y;  ///< [rows, features]
+  Index y_stride;
+  Index rows;
+  Index features;
+};
+
+/// The same rows backward. dx may be y or dy itself.
+template <class T>
+struct SoftmaxBackwardRows {
+  const T* y;  ///< [rows, features]
+  Index y_stride;
+  const T* dy;  ///< [rows, features]
+  Index dy_stride;
+  T* dx;  ///< [rows, features]
+  Index dx_stride;
+  Index rows;
+  Index features;
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels
+
 #define EIGENFORMER_KERNEL <eigenformer/kernels/softmax.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
-// Softmax of one row of `count` adjacent numbers. An output may be one of the inputs, but may not overlap it otherwise.
-
-/// y_j = exp(x_j) / sum_i exp(x_i); zeros if every x_j is -infinity.
+/// y_j = exp(x_j) / sum_i exp(x_i), row by row; zeros if every x_j is -infinity.
 template <class T>
-void softmax(const T* x, T* y, Index count, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, softmax<T>(x, y, count));
+void softmax(const SoftmaxRows<T>& work, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, softmax<T>(work));
 }
 
 /// dx_j = y_j (dy_j - sum_i y_i dy_i).
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, Index count, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, softmax_backward<T>(y, dy, dx, count));
+void softmax_backward(const SoftmaxBackwardRows<T>& work, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, softmax_backward<T>(work));
 }
 
 /// y_j = x_j - log sum_i exp(x_i).
 template <class T>
-void log_softmax(const T* x, T* y, Index count, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, log_softmax<T>(x, y, count));
+void log_softmax(const SoftmaxRows<T>& work, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, log_softmax<T>(work));
 }
 
 /// dx_j = dy_j - exp(y_j) sum_i dy_i.
 template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, Index count, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, log_softmax_backward<T>(y, dy, dx, count));
+void log_softmax_backward(const SoftmaxBackwardRows<T>& work, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, log_softmax_backward<T>(work));
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

@@ -19,12 +19,16 @@ struct NormCache {
 
 namespace detail {
 
+/// A z of more bytes than this is written past the cache, as what follows in a model drives it out before backward.
+inline constexpr Index kept_in_cache = Index(1) << 22;
+
 /// Runs the forward kernel over blocks of rows. Without a cache, 1 / deviation goes to scratch memory and z nowhere.
 template <class Statistics, class T>
 void normalise(ConstRowsView<T> x, const T* weight, const T* bias, double epsilon, RowsView<T> y, Context& context,
                NormCache<T>* cache) {
   ScratchScope scope(context.scratch());
   T* const normalised = cache ? cache->normalised.resize(x.rows() * x.features()) : nullptr;
+  const bool late = x.rows() * x.features() * static_cast<Index>(sizeof(T)) > kept_in_cache;
   T* const inverse = cache ? cache->inverse.resize(x.rows()) : scope.take<T>(x.rows());
   for_each_row_block(x.rows(), x.features(), 8, context, [&](Index first, Index count) {
     kernels::normalise<Statistics>(
@@ -38,7 +42,8 @@ void normalise(ConstRowsView<T> x, const T* weight, const T* bias, double epsilo
                              .inverse = inverse + first,
                              .rows = count,
                              .features = x.features(),
-                             .epsilon = epsilon},
+                             .epsilon = epsilon,
+                             .reuse = late ? kernels::Reuse::late : kernels::Reuse::soon},
         context.instruction_set());
   });
 }

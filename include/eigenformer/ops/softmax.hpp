@@ -17,9 +17,14 @@ template <class T>
 void softmax(ConstRowsView<T> x, RowsView<T> y, Context& context) {
   require_rows(x, x.features(), y, x.features(), "softmax");
   detail::for_each_row_block(x.rows(), x.features(), 30, context, [&](Index first, Index count) {
-    for (Index n = first; n < first + count; ++n) {
-      kernels::softmax(detail::at(x, n), detail::at(y, n), x.features(), context.instruction_set());
-    }
+    kernels::softmax(
+        kernels::SoftmaxRows<T>{.x = detail::at(x, first),
+                                .x_stride = x.stride(),
+                                .y = detail::at(y, first),
+                                .y_stride = y.stride(),
+                                .rows = count,
+                                .features = x.features()},
+        context.instruction_set());
   });
 }
 
@@ -30,10 +35,16 @@ void softmax_backward(ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, C
   require_rows(y, y.features(), dy, y.features(), "softmax_backward", "y", "dy");
   require_rows(y, y.features(), dx, y.features(), "softmax_backward", "y", "dx");
   detail::for_each_row_block(y.rows(), y.features(), 4, context, [&](Index first, Index count) {
-    for (Index n = first; n < first + count; ++n) {
-      kernels::softmax_backward(detail::at(y, n), detail::at(dy, n), detail::at(dx, n), y.features(),
-                                context.instruction_set());
-    }
+    kernels::softmax_backward(
+        kernels::SoftmaxBackwardRows<T>{.y = detail::at(y, first),
+                                        .y_stride = y.stride(),
+                                        .dy = detail::at(dy, first),
+                                        .dy_stride = dy.stride(),
+                                        .dx = detail::at(dx, first),
+                                        .dx_stride = dx.stride(),
+                                        .rows = count,
+                                        .features = y.features()},
+        context.instruction_set());
   });
 }
 

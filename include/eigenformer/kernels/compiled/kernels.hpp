@@ -40,10 +40,10 @@
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Centred)                                                         \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Uncentred)                                                       \
   extern_or_nothing template void add_rows<T>(const T*, Index, Index, T*, InstructionSet);                             \
-  extern_or_nothing template void softmax<T>(const T*, T*, Index, InstructionSet);                                     \
-  extern_or_nothing template void softmax_backward<T>(const T*, const T*, T*, Index, InstructionSet);                  \
-  extern_or_nothing template void log_softmax<T>(const T*, T*, Index, InstructionSet);                                 \
-  extern_or_nothing template void log_softmax_backward<T>(const T*, const T*, T*, Index, InstructionSet);              \
+  extern_or_nothing template void softmax<T>(const SoftmaxRows<T>&, InstructionSet);                                   \
+  extern_or_nothing template void softmax_backward<T>(const SoftmaxBackwardRows<T>&, InstructionSet);                  \
+  extern_or_nothing template void log_softmax<T>(const SoftmaxRows<T>&, InstructionSet);                               \
+  extern_or_nothing template void log_softmax_backward<T>(const SoftmaxBackwardRows<T>&, InstructionSet);              \
   extern_or_nothing template RowOfLogits<T> read_logits<T>(const T*, Index, const T*, T*, InstructionSet);             \
   extern_or_nothing template void finish_gradient<T>(T*, Index, const T*, T, T, InstructionSet);                       \
   extern_or_nothing template void adamw_update<T>(T*, const T*, T*, T*, Index, const AdamWUpdate<T>&, InstructionSet); \

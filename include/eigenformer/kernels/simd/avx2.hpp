@@ -268,6 +268,25 @@ EIGENFORMER_INLINE Vec<double> ldexp_normal(Vec<double> a, Vec<double> n) {
   return a * Vec<double>{_mm256_castsi256_pd(_mm256_add_epi64(one, _mm256_slli_epi64(whole, 52)))};
 }
 
+EIGENFORMER_INLINE void stream(Vec<float> x, float* p) { _mm256_stream_ps(p, x.value); }
+EIGENFORMER_INLINE void stream(Vec<double> x, double* p) { _mm256_stream_pd(p, x.value); }
+EIGENFORMER_INLINE void finish_streams() { _mm_sfence(); }
+
+template <class T>
+inline constexpr int exp2_steps = sizeof(T) == 4 ? 8 : 1;
+/// The bits of 2^(k / 8) without exponent, less k 2^20, which a shift by 20 brings along with the exponent.
+inline constexpr std::int32_t exp2_mantissas[8] = {
+    0, -289342, -509968, -655657, -719629, -694486, -572163, -343865};
+EIGENFORMER_INLINE Vec<float> exp2_of_low_bits(Vec<float> a) {
+  const __m256i bits = _mm256_castps_si256(a.value);
+  const __m256i table = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(exp2_mantissas));
+  const __m256i mantissa = _mm256_permutevar8x32_epi32(table, bits);
+  return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32(bits, 20), mantissa))};
+}
+EIGENFORMER_INLINE Vec<double> exp2_of_low_bits(Vec<double> a) {
+  return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(a.value), 52))};
+}
+
 EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {_mm256_permute_ps(a.value, 0xB1)}; }
 EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {_mm256_permute_pd(a.value, 0x5)}; }
 

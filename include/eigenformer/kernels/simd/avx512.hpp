@@ -250,6 +250,25 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return ldexp(a, n);
 }
 
+EIGENFORMER_INLINE void stream(Vec<float> x, float* p) { _mm512_stream_ps(p, x.value); }
+EIGENFORMER_INLINE void stream(Vec<double> x, double* p) { _mm512_stream_pd(p, x.value); }
+EIGENFORMER_INLINE void finish_streams() { _mm_sfence(); }
+
+template <class T>
+inline constexpr int exp2_steps = sizeof(T) == 4 ? 16 : 1;
+/// The bits of 2^(k / 16) without exponent, less k 2^19, which a shift by 19 brings along with the exponent.
+inline constexpr std::int32_t exp2_mantissas[16] = {
+    0, -152893, -289342, -408621, -509968, -592590, -655657, -698305, -719629, -718684, -694486, -646004, -572163,
+    -471841, -343865, -187011};
+EIGENFORMER_INLINE Vec<float> exp2_of_low_bits(Vec<float> a) {
+  const __m512i bits = _mm512_castps_si512(a.value);
+  const __m512i mantissa = _mm512_maskz_permutexvar_epi32(0xFFFF, bits, _mm512_loadu_si512(exp2_mantissas));
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_maskz_slli_epi32(0xFFFF, bits, 19), mantissa))};
+}
+EIGENFORMER_INLINE Vec<double> exp2_of_low_bits(Vec<double> a) {
+  return {_mm512_castsi512_pd(_mm512_maskz_slli_epi64(0xFF, _mm512_castpd_si512(a.value), 52))};
+}
+
 EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {_mm512_maskz_permute_ps(0xFFFF, a.value, 0xB1)}; }
 EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {_mm512_maskz_permute_pd(0xFF, a.value, 0x55)}; }
 

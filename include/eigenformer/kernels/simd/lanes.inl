@@ -8,6 +8,7 @@ template <class T>
 struct AllLanes {
   EIGENFORMER_INLINE Vec<T> load(const T* p) const { return Vec<T>::load(p); }
   EIGENFORMER_INLINE void store(Vec<T> x, T* p) const { x.store(p); }
+  EIGENFORMER_INLINE void store_past_cache(Vec<T> x, T* p) const { stream(x, p); }
   EIGENFORMER_INLINE Vec<T> keep(Vec<T> x, Vec<T>) const { return x; }
 };
 
@@ -17,6 +18,7 @@ struct FirstLanes {
   Mask<T> mask;
   EIGENFORMER_INLINE Vec<T> load(const T* p) const { return Vec<T>::load(p, mask); }
   EIGENFORMER_INLINE void store(Vec<T> x, T* p) const { x.store(p, mask); }
+  EIGENFORMER_INLINE void store_past_cache(Vec<T> x, T* p) const { x.store(p, mask); }
   /// x, and `other` in the lanes beyond the end.
   EIGENFORMER_INLINE Vec<T> keep(Vec<T> x, Vec<T> other) const { return select(mask, x, other); }
 };
@@ -46,6 +48,17 @@ EIGENFORMER_INLINE void for_each_vector(std::ptrdiff_t count, Step& step) {
   if (i < count) step(FirstLanes<T>{first_lanes<T>(count - i)}, i, Slot<1>());
 }
 
+/// A step whose elements begin at `offset`.
+template <class Step>
+struct OffsetStep {
+  Step& step;
+  std::ptrdiff_t offset;
+  template <class Lanes, class S>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, std::ptrdiff_t i, S slot) {
+    step(lanes, offset + i, slot);
+  }
+};
+
 /// The same with slot 0 for every vector, for steps that hold many sums already.
 template <class T, class Step>
 EIGENFORMER_INLINE void for_each_vector_in_turn(std::ptrdiff_t count, Step& step) {
@@ -53,6 +66,23 @@ EIGENFORMER_INLINE void for_each_vector_in_turn(std::ptrdiff_t count, Step& step
   std::ptrdiff_t i = 0;
   for (; i + width <= count; i += width) step(AllLanes<T>(), i, Slot<0>());
   if (i < count) step(FirstLanes<T>{first_lanes<T>(count - i)}, i, Slot<0>());
+}
+
+/// for_each_vector for steps that treat each element alone: begins with as many lanes as bring `stored` to the start of
+/// a cache line, where a vector is as long as one. Otherwise each of its stores would be split in two.
+template <class T, class Step>
+EIGENFORMER_INLINE void for_each_vector_on_lines(std::ptrdiff_t count, const T* stored, Step& step) {
+  constexpr std::ptrdiff_t width = Vec<T>::lanes;
+  if constexpr (sizeof(Vec<T>) == 64) {
+    const auto past = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(stored) % 64 / sizeof(T));
+    if (past != 0 && count >= 4 * width) {
+      step(FirstLanes<T>{first_lanes<T>(width - past)}, 0, Slot<1>());
+      OffsetStep<Step> rest{step, width - past};
+      for_each_vector<T>(count - (width - past), rest);
+      return;
+    }
+  }
+  for_each_vector<T>(count, step);
 }
 
 /// Partial sums of a row.

@@ -249,6 +249,21 @@ EIGENFORMER_INLINE Vec<double> ldexp_normal(Vec<double> a, Vec<double> n) {
   return a * Vec<double>{vreinterpretq_f64_s64(vaddq_s64(one, vshlq_n_s64(vcvtq_s64_f64(n.value), 52)))};
 }
 
+template <class T>
+EIGENFORMER_INLINE void stream(Vec<T> x, T* p) {
+  x.store(p);
+}
+EIGENFORMER_INLINE void finish_streams() {}
+
+template <class T>
+inline constexpr int exp2_steps = 1;
+EIGENFORMER_INLINE Vec<float> exp2_of_low_bits(Vec<float> a) {
+  return {vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a.value), 23))};
+}
+EIGENFORMER_INLINE Vec<double> exp2_of_low_bits(Vec<double> a) {
+  return {vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(a.value), 52))};
+}
+
 EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {vrev64q_f32(a.value)}; }
 EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {vextq_f64(a.value, a.value, 1)}; }
 

@@ -17,6 +17,10 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   fma(a, b, c) = a b + c, rounded once where the machine can (here twice); fnma(a, b, c) = c - a b;
 //   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
 //   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
+//   exp2_of_low_bits(a) = 2^(n / exp2_steps<T>) where the low bits of a, a number near 1.5 2^m, hold n and the bias of
+//     the exponent exp2_steps<T> times, rounded to nearest; as fine as a register serves as a table;
+//   stream(x, p) stores at a multiple of the vector's size, past the cache where there is a way (here not), and
+//     finish_streams() puts what was stored so before all later stores, for other threads to see;
 //   load widens what memory holds as Bfloat16 or Float16, exactly, whatever flushes denormal numbers;
 //   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left.
 
@@ -269,6 +273,21 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   typedef Unsigned UnsignedNative __attribute__((vector_size(16)));
   const auto power = ((UnsignedNative)bits(shifted) << mantissa) + (UnsignedNative)bits(Vec<T>::broadcast(T(1)));
   return a * from_bits<T>((typename Mask<T>::Native)power);
+}
+
+template <class T>
+EIGENFORMER_INLINE void stream(Vec<T> x, T* p) {
+  x.store(p);
+}
+EIGENFORMER_INLINE void finish_streams() {}
+
+template <class T>
+inline constexpr int exp2_steps = 1;
+template <class T>
+EIGENFORMER_INLINE Vec<T> exp2_of_low_bits(Vec<T> a) {
+  using Unsigned = std::make_unsigned_t<typename Mask<T>::Bits>;
+  typedef Unsigned UnsignedNative __attribute__((vector_size(16)));
+  return from_bits<T>((typename Mask<T>::Native)((UnsignedNative)bits(a) << (std::numeric_limits<T>::digits - 1)));
 }
 
 /// Lane 2i and lane 2i + 1 change places.
