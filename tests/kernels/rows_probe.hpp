@@ -13,8 +13,8 @@ void probe_in_slots(const T* x, T* y, Index count, InstructionSet instruction_se
   EIGENFORMER_DISPATCH(instruction_set, probe_in_slots<T>(x, y, count));
 }
 template <class T>
-void probe_in_turn(const T* x, T* y, Index count, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, probe_in_turn<T>(x, y, count));
+void probe_on_lines(const T* x, T* y, Index count, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, probe_on_lines<T>(x, y, count));
 }
 /// results: sum, dot product, largest magnitude, maximum
 template <class T>

@@ -19,9 +19,9 @@ void probe_in_slots(const T* x, T* y, Index count) {
   for_each_vector<T>(count, step);
 }
 template <class T>
-void probe_in_turn(const T* x, T* y, Index count) {
+void probe_on_lines(const T* x, T* y, Index count) {
   PlusOneStep<T> step{x, y};
-  for_each_vector_in_turn<T>(count, step);
+  for_each_vector_on_lines<T>(count, y, step);
 }
 
 template <class T>

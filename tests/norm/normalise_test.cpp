@@ -26,6 +26,30 @@ TEST(Normalise, keeps_the_normalised_rows_and_the_inverse_deviation_that_the_ref
   EXPECT_TRUE(support::within(support::ulp_error(cache.inverse.values(), exact.inverse_deviation), 4));
 }
 
+/// A large z is written past the cache where its rows begin at vectors; otherwise, and when it is small, it is not.
+TEST(Normalise, keeps_the_same_rows_however_many_there_are) {
+  support::Generator random(93);
+  ef::Context context;
+  for (const Index features : {1024, 1021}) {
+    const Index rows = ef::detail::kept_in_cache / (features * 4) + 7;
+    const Case<float> c(rows, features, Distribution::normal, random);
+    ef::NormCache<float> cache;
+    ef::Matrix<float> y(rows, features);
+    ef::detail::normalise<ef::kernels::Centred, float>(c.x, c.weight.data(), c.bias.data(), 1e-5, y, context, &cache);
+    for (const Index first : {Index(0), rows - 5}) {
+      const ef::Matrix<float> few = c.x.middleRows(first, 5);
+      ef::NormCache<float> alone;
+      ef::Matrix<float> y_alone(5, features);
+      ef::detail::normalise<ef::kernels::Centred, float>(few, c.weight.data(), c.bias.data(), 1e-5, y_alone, context,
+                                                         &alone);
+      EXPECT_TRUE(support::bit_equal(ef::Matrix<float>(y.middleRows(first, 5)), y_alone)) << features;
+      const auto z = cache.normalised.values().subspan(static_cast<std::size_t>(first * features),
+                                                       alone.normalised.values().size());
+      EXPECT_TRUE(std::equal(z.begin(), z.end(), alone.normalised.values().begin())) << features;
+    }
+  }
+}
+
 /// Partial sums are taken in blocks that the shape fixes; here there are many, the last one shorter.
 TEST(Normalise, sums_gradients_over_many_rows_with_the_same_bits_for_any_number_of_threads) {
   support::Generator random(92);

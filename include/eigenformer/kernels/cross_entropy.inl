@@ -17,8 +17,8 @@ struct LogitsStep {
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, Slot<i>) {
     constexpr Slot<i % 2> slot;
     const Vec<T> below = lanes.load(x + j) - maximum;
-    const Vec<T> e = exp_lifted(below) * Vec<T>::broadcast(exp_lowering<T>);
-    if (exponentials != nullptr) lanes.store(e, exponentials + j);
+    const Vec<T> e = exp_lifted(below);  // so it is summed, as adding denormal numbers is slow on some processors
+    if (exponentials != nullptr) lanes.store(lowered(e), exponentials + j);
     sum.add(lanes.keep(e, Vec<T>::zero()), slot);
     const Vec<T> distance = lanes.keep(-below, Vec<T>::zero());
     if (class_weights == nullptr) {
@@ -45,7 +45,7 @@ RowOfLogits<T> read_logits(const T* x, Index count, const T* class_weights, T* e
     sum += step.sum.total();
     spread += step.spread.total();
   }
-  return {maximum, sum, spread};
+  return {maximum, sum * exp_lowering<T>, spread};
 }
 
 template <class T>

@@ -60,7 +60,7 @@ template <class Statistics, class T>
 /// overflowed, and nothing vanished that would count beside epsilon.   x: times `scale` already
 template <class Statistics, class T>
 [[gnu::noinline]] bool find_moments(const T* x, const T* y, Index count, double epsilon, T total, double scale,
-                                     Moments<T>& m) {
+                                    Moments<T>& m) {
   T sum = 0;
   T squares = 0;
   m.x = x;

@@ -78,9 +78,8 @@ void softmax(const SoftmaxRows<T>& work) {
     if (next >= 0 && next < work.rows) {
       const T* const x = work.x + next * work.x_stride;
       T* const next_y = y + work.y_stride;
-      sum[next & 1] = lowered_sum(row_exponentials<true>(x, x + 2 * work.x_stride, next_y,
-                                                         buffered ? buffer[next & 1] : next_y, work.features,
-                                                         maximum[next & 1]));
+      sum[next & 1] = lowered_sum(row_exponentials<true>(
+          x, x + 2 * work.x_stride, next_y, buffered ? buffer[next & 1] : next_y, work.features, maximum[next & 1]));
     }
     if (n + 2 < work.rows) maximum[n & 1] = find_maximum(work.x + (n + 2) * work.x_stride, work.features);
   }
@@ -141,7 +140,7 @@ struct LogSoftmaxBackwardStep {
   Vec<T> along;  ///< the sum of dy
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
-    const Vec<T> p = exp_lifted(lanes.load(y + j)) * Vec<T>::broadcast(exp_lowering<T>);
+    const Vec<T> p = lowered(exp_lifted(lanes.load(y + j)));
     lanes.store(fnma(p, along, lanes.load(dy + j)), dx + j);
   }
 };
@@ -161,8 +160,7 @@ void log_softmax_backward(const SoftmaxBackwardRows<T>& work) {
   for (Index n = 0; n < work.rows; ++n) {
     const T* const dy = work.dy + n * work.dy_stride;
     T* const dx = work.dx + n * work.dx_stride;
-    LogSoftmaxBackwardStep<T> step{work.y + n * work.y_stride, dy, dx,
-                                   Vec<T>::broadcast(row_sum(dy, work.features))};
+    LogSoftmaxBackwardStep<T> step{work.y + n * work.y_stride, dy, dx, Vec<T>::broadcast(row_sum(dy, work.features))};
     for_each_vector_on_lines<T>(work.features, dx, step);
   }
 }

@@ -19,10 +19,8 @@ struct NormCache {
 
 namespace detail {
 
-/// A z of more bytes than this is written past the cache, as what follows in a model drives it out before backward.
-inline constexpr Index kept_in_cache = Index(1) << 22;
-
-/// Runs the forward kernel over blocks of rows. Without a cache, 1 / deviation goes to scratch memory and z nowhere.
+/// Runs the forward kernel over blocks of rows. Without a cache, 1 / deviation goes to scratch memory and z nowhere. A z
+/// too large for the processor's cache is written past it, as what follows in a model would drive it out before backward.
 template <class Statistics, class T>
 void normalise(ConstRowsView<T> x, const T* weight, const T* bias, double epsilon, RowsView<T> y, Context& context,
                NormCache<T>* cache) {
@@ -60,6 +58,7 @@ void normalise_backward(ConstRowsView<T> dy, const NormCache<T>& cache, const T*
   const Index block =
       (std::max)((rows + most_blocks - 1) / most_blocks, (std::max)(Index(1), task_elements / features));
   const Index blocks = (rows + block - 1) / block;
+  const InstructionSet set = for_streams(context.instruction_set(), rows * features * static_cast<Index>(sizeof(T)));
   ScratchScope scope(context.scratch());
   T* const weight_parts = dweight ? scope.take<T>(blocks * features) : nullptr;
   T* const bias_parts = dbias ? scope.take<T>(blocks * features) : nullptr;
@@ -79,7 +78,7 @@ void normalise_backward(ConstRowsView<T> dy, const NormCache<T>& cache, const T*
                                      .dbias = dbias ? bias_parts + i * features : nullptr,
                                      .rows = (std::min)(block, rows - first),
                                      .features = features},
-        context.instruction_set());
+        set);
   });
   if (dweight) kernels::add_rows(weight_parts, blocks, features, dweight, context.instruction_set());
   if (dbias) kernels::add_rows(bias_parts, blocks, features, dbias, context.instruction_set());

@@ -17,14 +17,13 @@ template <class T>
 void softmax(ConstRowsView<T> x, RowsView<T> y, Context& context) {
   require_rows(x, x.features(), y, x.features(), "softmax");
   detail::for_each_row_block(x.rows(), x.features(), 30, context, [&](Index first, Index count) {
-    kernels::softmax(
-        kernels::SoftmaxRows<T>{.x = detail::at(x, first),
-                                .x_stride = x.stride(),
-                                .y = detail::at(y, first),
-                                .y_stride = y.stride(),
-                                .rows = count,
-                                .features = x.features()},
-        context.instruction_set());
+    kernels::softmax(kernels::SoftmaxRows<T>{.x = detail::at(x, first),
+                                             .x_stride = x.stride(),
+                                             .y = detail::at(y, first),
+                                             .y_stride = y.stride(),
+                                             .rows = count,
+                                             .features = x.features()},
+                     context.instruction_set());
   });
 }
 
@@ -34,17 +33,18 @@ template <class T>
 void softmax_backward(ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, Context& context) {
   require_rows(y, y.features(), dy, y.features(), "softmax_backward", "y", "dy");
   require_rows(y, y.features(), dx, y.features(), "softmax_backward", "y", "dx");
+  const InstructionSet set =
+      detail::for_streams(context.instruction_set(), y.rows() * y.features() * static_cast<Index>(sizeof(T)));
   detail::for_each_row_block(y.rows(), y.features(), 4, context, [&](Index first, Index count) {
-    kernels::softmax_backward(
-        kernels::SoftmaxBackwardRows<T>{.y = detail::at(y, first),
-                                        .y_stride = y.stride(),
-                                        .dy = detail::at(dy, first),
-                                        .dy_stride = dy.stride(),
-                                        .dx = detail::at(dx, first),
-                                        .dx_stride = dx.stride(),
-                                        .rows = count,
-                                        .features = y.features()},
-        context.instruction_set());
+    kernels::softmax_backward(kernels::SoftmaxBackwardRows<T>{.y = detail::at(y, first),
+                                                              .y_stride = y.stride(),
+                                                              .dy = detail::at(dy, first),
+                                                              .dy_stride = dy.stride(),
+                                                              .dx = detail::at(dx, first),
+                                                              .dx_stride = dx.stride(),
+                                                              .rows = count,
+                                                              .features = y.features()},
+                              set);
   });
 }
 

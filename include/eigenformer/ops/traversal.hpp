@@ -13,6 +13,16 @@ namespace eigenformer::inline EIGENFORMER_ABI::detail {
 /// Elements that one task takes: enough to pay for handing it out, few enough to share the work evenly.
 inline constexpr Index task_elements = 16384;
 
+/// An array of more bytes than this does not stay in the cache until it is needed again.
+inline constexpr Index kept_in_cache = Index(1) << 22;
+
+/// The instruction set for passes over several arrays of `bytes` each with little arithmetic. Where memory sets the
+/// pace registers of 512 bits gain nothing, and lose where arrays begin within a cache line, as Eigen's do: each of
+/// their loads and stores is split in two.
+inline InstructionSet for_streams(InstructionSet set, Index bytes) {
+  return set == InstructionSet::avx512 && bytes > kept_in_cache ? InstructionSet::avx2 : set;
+}
+
 /// Calls body(first, count) for blocks of rows, in parallel. `cost` is the scalar operations that an element takes.
 template <class Body>
 void for_each_row_block(Index rows, Index features, double cost, Context& context, const Body& body) {

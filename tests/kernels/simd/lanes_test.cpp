@@ -16,16 +16,16 @@ TEST(Lanes, visit_every_element_of_a_row_and_nothing_beyond) {
     for (ef::Index count = 0; count <= 200; ++count) {
       GuardedBuffer<float> x(count, count % 16);
       GuardedBuffer<float> in_slots(count, 3);
-      GuardedBuffer<float> in_turn(count, 5);
+      GuardedBuffer<float> on_lines(count, count % 17);
       for (ef::Index i = 0; i < count; ++i) x[i] = static_cast<float>(i);
       ef::kernels::probe_in_slots(x.data(), in_slots.data(), count, set);
-      ef::kernels::probe_in_turn(x.data(), in_turn.data(), count, set);
+      ef::kernels::probe_on_lines(x.data(), on_lines.data(), count, set);
       for (ef::Index i = 0; i < count; ++i) {
         ASSERT_EQ(in_slots[i], static_cast<float>(i + 1)) << ef::name(set) << " " << count;
-        ASSERT_EQ(in_turn[i], static_cast<float>(i + 1)) << ef::name(set) << " " << count;
+        ASSERT_EQ(on_lines[i], static_cast<float>(i + 1)) << ef::name(set) << " " << count;
       }
       ASSERT_TRUE(in_slots.untouched_outside());
-      ASSERT_TRUE(in_turn.untouched_outside());
+      ASSERT_TRUE(on_lines.untouched_outside());
       ++rows;
     }
   }

@@ -143,5 +143,65 @@ TEST_P(VectorExp, keeps_nan_and_takes_infinities) {
 }
 #endif
 
+namespace {
+
+/// Worst error in ulp of 2^lift e^x, x <= 0, and by how much of an ulp of x it may be more.
+template <class T>
+double worst_lifted(InstructionSet set, Operation operation, double of_argument) {
+  const double smallest = sizeof(T) == 4 ? -125.9 : -759.0;
+  const double lift = sizeof(T) == 4 ? 64 : 128;
+  const auto lanes = static_cast<std::size_t>(ef::kernels::probe_lanes<T>(set));
+  std::mt19937_64 generator(5);
+  std::uniform_real_distribution<double> everywhere(smallest, 0);
+  double worst = 0;
+  for (int round = 0; round < 100'000; ++round) {
+    std::vector<T> x(lanes), ones(lanes, T(1)), zeros(lanes, T(0)), y(lanes);
+    for (T& one : x) one = T(std::ldexp(everywhere(generator), -(round % 4) * (round % 7)));
+    ef::kernels::probe<T>(set, operation, x.data(), ones.data(), zeros.data(), y.data());
+    for (std::size_t i = 0; i < lanes; ++i) {
+      using Exact = long double;
+      const Exact exact = std::exp(Exact(x[i]) + std::log(Exact(2)) * Exact(lift));
+      const double allowed = of_argument * std::abs(static_cast<double>(x[i]));
+      worst = (std::max)(worst, ulps(y[i], exact) - allowed);
+    }
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEST_P(VectorExp, of_negative_numbers_is_nearly_as_exact_from_steps) {
+  for (const Operation operation : {Operation::exp_lifted_exactly, Operation::exp_lifted_product}) {
+    EXPECT_LE(worst_lifted<float>(GetParam(), operation, 0), ulp_limit + 0.5);
+    EXPECT_LE(worst_lifted<double>(GetParam(), operation, 0), ulp_limit + 0.5);
+  }
+  EXPECT_LE(worst_lifted<float>(GetParam(), Operation::exp_lifted, 0.15), ulp_limit + 0.5);
+  EXPECT_LE(worst_lifted<double>(GetParam(), Operation::exp_lifted, 0), ulp_limit + 0.5);
+}
+
+TEST_P(VectorExp, of_a_product_does_not_see_its_rounding) {
+  const auto lanes = static_cast<std::size_t>(ef::kernels::probe_lanes<float>(GetParam()));
+  int cases = 0;
+  for (float a = 0.001F; a < 14.7F; a += 0.00171F) {
+    const double exact = std::exp(-0.5 * double(a) * double(a) + 64 * std::log(2.0));
+    const std::vector<float> x(lanes, a), half(lanes, -0.5F * a), zero(lanes, 0.0F);
+    std::vector<float> y(lanes);
+    ef::kernels::probe<float>(GetParam(), Operation::exp_lifted_product, x.data(), half.data(), zero.data(), y.data());
+    EXPECT_LE(ulps(y[0], exact), ulp_limit + 0.5) << a;
+    ++cases;
+  }
+  EXPECT_GT(cases, 8000);
+}
+
+TEST_P(VectorExp, lifted_is_positive_however_negative_the_argument) {
+  for (const float x : {-126.0F, -1e3F, -1e30F, -(std::numeric_limits<float>::max)()}) {
+    const std::vector<float> all(16, x);
+    std::vector<float> y(16);
+    ef::kernels::probe<float>(GetParam(), Operation::exp_lifted, all.data(), all.data(), all.data(), y.data());
+    EXPECT_GT(y[0], 0.0F);
+    EXPECT_LT(y[0], 0x1p-117F);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryInstructionSet, VectorExp, testing::ValuesIn(ef::all_instruction_sets),
                          [](const auto& tested) { return std::string(ef::name(tested.param)); });

@@ -36,7 +36,10 @@ enum class Operation {
   swap_pairs,
   reduce_add,
   reduce_max,
-  exp
+  exp,
+  exp_lifted,
+  exp_lifted_exactly,
+  exp_lifted_product
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

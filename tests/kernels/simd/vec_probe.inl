@@ -46,6 +46,9 @@ void probe(Operation operation, const T* x, const T* y, const T* z, T* out) {
     case Operation::reduce_add: result = Vec<T>::broadcast(reduce_add(a)); break;
     case Operation::reduce_max: result = Vec<T>::broadcast(reduce_max(a)); break;
     case Operation::exp: result = exp(a); break;
+    case Operation::exp_lifted: result = exp_lifted(a); break;
+    case Operation::exp_lifted_exactly: result = exp_lifted_exactly(a); break;
+    case Operation::exp_lifted_product: result = exp_lifted_product(a, b, c); break;
   }
   result.store(out);
 }

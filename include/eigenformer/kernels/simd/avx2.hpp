@@ -275,8 +275,7 @@ EIGENFORMER_INLINE void finish_streams() { _mm_sfence(); }
 template <class T>
 inline constexpr int exp2_steps = sizeof(T) == 4 ? 8 : 1;
 /// The bits of 2^(k / 8) without exponent, less k 2^20, which a shift by 20 brings along with the exponent.
-inline constexpr std::int32_t exp2_mantissas[8] = {
-    0, -289342, -509968, -655657, -719629, -694486, -572163, -343865};
+inline constexpr std::int32_t exp2_mantissas[8] = {0, -289342, -509968, -655657, -719629, -694486, -572163, -343865};
 EIGENFORMER_INLINE Vec<float> exp2_of_low_bits(Vec<float> a) {
   const __m256i bits = _mm256_castps_si256(a.value);
   const __m256i table = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(exp2_mantissas));

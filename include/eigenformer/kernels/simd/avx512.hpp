@@ -257,9 +257,9 @@ EIGENFORMER_INLINE void finish_streams() { _mm_sfence(); }
 template <class T>
 inline constexpr int exp2_steps = sizeof(T) == 4 ? 16 : 1;
 /// The bits of 2^(k / 16) without exponent, less k 2^19, which a shift by 19 brings along with the exponent.
-inline constexpr std::int32_t exp2_mantissas[16] = {
-    0, -152893, -289342, -408621, -509968, -592590, -655657, -698305, -719629, -718684, -694486, -646004, -572163,
-    -471841, -343865, -187011};
+inline constexpr std::int32_t exp2_mantissas[16] = {0,       -152893, -289342, -408621, -509968, -592590,
+                                                    -655657, -698305, -719629, -718684, -694486, -646004,
+                                                    -572163, -471841, -343865, -187011};
 EIGENFORMER_INLINE Vec<float> exp2_of_low_bits(Vec<float> a) {
   const __m512i bits = _mm512_castps_si512(a.value);
   const __m512i mantissa = _mm512_maskz_permutexvar_epi32(0xFFFF, bits, _mm512_loadu_si512(exp2_mantissas));

@@ -59,15 +59,6 @@ struct OffsetStep {
   }
 };
 
-/// The same with slot 0 for every vector, for steps that hold many sums already.
-template <class T, class Step>
-EIGENFORMER_INLINE void for_each_vector_in_turn(std::ptrdiff_t count, Step& step) {
-  constexpr std::ptrdiff_t width = Vec<T>::lanes;
-  std::ptrdiff_t i = 0;
-  for (; i + width <= count; i += width) step(AllLanes<T>(), i, Slot<0>());
-  if (i < count) step(FirstLanes<T>{first_lanes<T>(count - i)}, i, Slot<0>());
-}
-
 /// for_each_vector for steps that treat each element alone: begins with as many lanes as bring `stored` to the start of
 /// a cache line, where a vector is as long as one. Otherwise each of its stores would be split in two.
 template <class T, class Step>

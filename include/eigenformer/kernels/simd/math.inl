@@ -55,13 +55,6 @@ EIGENFORMER_INLINE Exponential<T> exp_parts(Vec<T> x) {
   const Vec<T> n = round(x * Vec<T>::broadcast(T(1.442695040888963407)));
   return {exp_fraction(exp_remainder(x, n)), n};
 }
-/// The parts of e^(x + low), where low, below 1/32, holds the digits that x has no room for.
-template <class T>
-EIGENFORMER_INLINE Exponential<T> exp_parts(Vec<T> x, Vec<T> low) {
-  const Vec<T> n = round(x * Vec<T>::broadcast(T(1.442695040888963407)));
-  return {exp_fraction(exp_remainder(x, n) + low), n};
-}
-
 /// Largest error 1 ulp in float, 1 ulp in double, denormal results included. Above the range the result is infinite,
 /// below it 0, and NaN stays NaN; the clamps only keep n where ldexp takes it.
 template <class T>
@@ -118,15 +111,20 @@ inline constexpr T exp_lifted_one = sizeof(T) == 4 ? T(0x1p64) : T(0x1p128);  //
 template <class T>
 inline constexpr T exp_lowering = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-128);  ///< 2^-exp_lift
 
+/// x without the lift. By fma, as on some processors a product alone is slow where it is denormal or vanishes.
+template <class T>
+EIGENFORMER_INLINE Vec<T> lowered(Vec<T> x) {
+  return fma(x, Vec<T>::broadcast(exp_lowering<T>), Vec<T>::zero());
+}
+
 /// Whether fma rounds once.
 template <class T>
 inline constexpr bool fused = !std::is_same_v<Vec<T>, simd::portable::Vec<T>>;
 
 /// x to the nearest step, in the low bits of the result, which exp2_of_low_bits makes 2^exp_lift e^x of.
 template <class T>
-inline constexpr T exp_steps_origin =
-    T(1.5) / std::numeric_limits<T>::epsilon() +
-    exp2_steps<T>*(T(std::numeric_limits<T>::max_exponent - 1) + exp_lift<T>);
+inline constexpr T exp_steps_origin = T(1.5) / std::numeric_limits<T>::epsilon() +
+                                      exp2_steps<T>*(T(std::numeric_limits<T>::max_exponent - 1) + exp_lift<T>);
 template <class T>
 EIGENFORMER_INLINE Vec<T> exp_steps(Vec<T> x) {
   const Vec<T> per_step = Vec<T>::broadcast(T(1.442695040888963407) * exp2_steps<T>);
@@ -158,7 +156,7 @@ EIGENFORMER_INLINE Vec<T> exp_of_steps(Vec<T> steps, Vec<T> r) {
 }
 
 /// 2^exp_lift e^x for x <= 0, at least e^-126 (float) or e^-760 (double) times the lift, so a sum of them is never 0.
-/// NaN stays. Largest error 1.5 ulp and what 0.15 ulp more or less of x makes.
+/// NaN stays. Largest error 1.5 ulp, and in float what 0.15 ulp more or less of x makes.
 template <class T>
 EIGENFORMER_INLINE Vec<T> exp_lifted(Vec<T> x) {
   constexpr T smallest = sizeof(T) == 4 ? T(-126) : T(-760);
@@ -166,7 +164,8 @@ EIGENFORMER_INLINE Vec<T> exp_lifted(Vec<T> x) {
   const Vec<T> above = maximum(Vec<T>::broadcast(smallest), x);
   const Vec<T> steps = exp_steps(above);
   const Vec<T> n = steps_counted(steps);
-  return exp_of_steps(steps, fused<T> ? fnma(n, Vec<T>::broadcast(step), above) : exp_remainder(above, n));
+  return exp_of_steps(steps,
+                      fused<T> && sizeof(T) == 4 ? fnma(n, Vec<T>::broadcast(step), above) : exp_remainder(above, n));
 }
 
 /// The same without the limit below, which is the caller's care, and with x taken for exact: largest error 1.5 ulp.
