@@ -17,8 +17,7 @@ class Lookup {
         ids_(static_cast<std::size_t>(size.tokens)),
         y_(size.tokens, size.features) {
     ef::Random random(2);
-    for (auto& id : ids_)
-      id = static_cast<ef::TokensView::Token>(random.index(static_cast<std::uint64_t>(size.vocabulary)));
+    for (auto& id : ids_) id = static_cast<ef::TokensView::Token>(random.index(size.vocabulary));
   }
 
   void forward(ef::Context& context) { embedding_.forward(ids_, y_, context); }
