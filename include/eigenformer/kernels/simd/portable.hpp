@@ -230,11 +230,16 @@ EIGENFORMER_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
   using Bits = typename Mask<T>::Bits;
   return from_bits<T>(bits(abs(magnitude)) | (bits(sign) & (std::numeric_limits<Bits>::min)()));
 }
+#if defined(__x86_64__)
+EIGENFORMER_INLINE Vec<float> sqrt(Vec<float> a) { return {_mm_sqrt_ps(a.value)}; }
+EIGENFORMER_INLINE Vec<double> sqrt(Vec<double> a) { return {_mm_sqrt_pd(a.value)}; }
+#else
 template <class T>
 EIGENFORMER_INLINE Vec<T> sqrt(Vec<T> a) {
   for (int i = 0; i < Vec<T>::lanes; ++i) a.value[i] = std::sqrt(a.value[i]);
   return a;
 }
+#endif
 
 /// To the nearest integer, ties to even: adding 2^(mantissa bits) leaves no room for a fraction.
 template <class T>
