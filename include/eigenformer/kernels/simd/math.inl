@@ -152,7 +152,12 @@ EIGENFORMER_INLINE Vec<T> exp_step_fraction(Vec<T> r) {
 template <class T>
 EIGENFORMER_INLINE Vec<T> exp_of_steps(Vec<T> steps, Vec<T> r) {
   const Vec<T> scale = exp2_of_low_bits(steps);
-  return fma(scale, exp_step_fraction(r), scale);
+  const Vec<T> fraction = exp_step_fraction(r);
+  if constexpr (exp2_steps<T> == 1) {
+    return opaque(fraction + Vec<T>::broadcast(T(1))) * scale;  // exact; scale x fraction alone may be denormal
+  } else {
+    return fma(scale, fraction, scale);
+  }
 }
 
 /// 2^exp_lift e^x for x <= 0, at least e^-126 (float) or e^-760 (double) times the lift, so a sum of them is never 0.
