@@ -31,8 +31,11 @@ class BlockSubject final : public Subject<T> {
   static constexpr bool reads_tokens = std::is_same_v<Input, Tokens>;
   static constexpr bool is_tokenwise = ef::TokenwiseBlock<B, T> && sizeof...(Extra) == 0;
 
-  BlockSubject(B block, Input input, Extra... extra)
-      : block_(std::move(block)), input_(input), extra_(std::move(extra)...) {
+  /// `make()` gives the block, in place: a block that its move damages would otherwise be damaged from the start, and what
+  /// it computes would pass for right.
+  template <class Make>
+  BlockSubject(const Make& make, Input input, Extra... extra)
+      : block_(make()), input_(input), extra_(std::move(extra)...) {
     if constexpr (reads_tokens) {
       out_ = block_.output_like(ef::Tensor<ef::TokensView::Token, 2>(1, 1)).dimension(2);
     } else {
@@ -63,8 +66,12 @@ class BlockSubject final : public Subject<T> {
     return x;
   }
 
-  std::unique_ptr<Subject<T>> copy() const override { return with(B(block_)); }
-  std::unique_ptr<Subject<T>> move() override { return with(std::move(block_)); }
+  std::unique_ptr<Subject<T>> copy() const override {
+    return with([&] { return B(block_); });
+  }
+  std::unique_ptr<Subject<T>> move() override {
+    return with([&] { return B(std::move(block_)); });
+  }
   void assign(const Subject<T>& other) override { block_ = dynamic_cast<const BlockSubject&>(other).block_; }
   std::vector<std::unique_ptr<Subject<T>>> out_of_containers() const override {
     const volatile std::size_t one = 1;  // g++ 12 takes a size that it knows for the last one, and warns
@@ -83,9 +90,10 @@ class BlockSubject final : public Subject<T> {
     perhaps.reset();
     perhaps = std::move(another);
     std::vector<std::unique_ptr<Subject<T>>> result;
-    for (B& block : list) result.push_back(with(std::move(block)));
-    for (B& block : copied) result.push_back(with(std::move(block)));
-    result.push_back(with(*perhaps));
+    const auto keep = [&](B& block) { result.push_back(with([&] { return B(std::move(block)); })); };
+    for (B& block : list) keep(block);
+    for (B& block : copied) keep(block);
+    keep(*perhaps);
     return result;
   }
 
@@ -171,10 +179,10 @@ class BlockSubject final : public Subject<T> {
   void load(const std::string& path) override { ef::load_safetensors(path, block_); }
 
  private:
-  std::unique_ptr<Subject<T>> with(B block) const {
-    return std::apply(
-        [&](const auto&... extra) { return std::make_unique<BlockSubject>(std::move(block), input_, extra...); },
-        extra_);
+  template <class Make>
+  std::unique_ptr<Subject<T>> with(const Make& make) const {
+    return std::apply([&](const auto&... extra) { return std::make_unique<BlockSubject>(make, input_, extra...); },
+                      extra_);
   }
 
   static ef::ConstTensorView<T, 3> constant(const T* data, Extent extent, Index features) {
@@ -233,7 +241,8 @@ template <class T, class Input, class Make, class... Extra>
 Row<T> row(std::string name, Input input, Make make, Extra... extra) {
   using B = decltype(make(ef::Random(0)));
   return {std::move(name), [=]() -> std::unique_ptr<Subject<T>> {
-            return std::make_unique<BlockSubject<T, B, Input, Extra...>>(make(ef::Random(7)), input, extra...);
+            const auto block = [&] { return make(ef::Random(7)); };
+            return std::make_unique<BlockSubject<T, B, Input, Extra...>>(block, input, extra...);
           }};
 }
 
