@@ -93,6 +93,8 @@ if(NOT CMAKE_CROSSCOMPILING)
   endif()
   set_tests_properties(Consumer.has_a_conan_recipe PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: " LABELS house)
 endif()
+add_script_test(Consumer.may_ask_for_a_compiler_explorer_link consumer/check_compiler_explorer_link.cmake
+  "-DSCRATCH=${scratch}/compiler_explorer")
 add_script_test(Consumer.may_bring_eigen_3_4_or_5 consumer/check_eigen_versions.cmake "-DSCRATCH=${scratch}/eigen")
 
 # The kernels are compiled once for all tests.
