@@ -112,10 +112,14 @@ class SafetensorsWriter {
   }
 
   static std::vector<Tensor> in_file_order(std::vector<Tensor> sorted) {
-    std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) {
+    sort(sorted, [](const Tensor& a, const Tensor& b) {
       return bits(a.dtype) != bits(b.dtype) ? bits(a.dtype) > bits(b.dtype) : a.name < b.name;
     });
     return sorted;
+  }
+  /// One function for both orders: std::sort is long, and every file that includes this header compiles it.
+  static void sort(std::vector<Tensor>& tensors, bool (*before)(const Tensor&, const Tensor&)) {
+    std::sort(tensors.begin(), tensors.end(), before);
   }
 
   Result<void> write_file(const FilePath& path, const std::vector<Tensor>& sorted) const {
@@ -144,7 +148,7 @@ class SafetensorsWriter {
   /// In the order of names, as many into each shard as fit.
   std::vector<std::vector<Tensor>> split(std::uint64_t shard_bytes) const {
     std::vector<Tensor> sorted = tensors_;
-    std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
+    sort(sorted, [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
     std::vector<std::vector<Tensor>> shards;
     std::uint64_t bytes = 0;
     for (Tensor& tensor : sorted) {
