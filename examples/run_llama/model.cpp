@@ -6,6 +6,7 @@
 
 #include <eigenformer/model/llama2c.hpp>
 
+#include <filesystem>
 #include <stdexcept>
 
 namespace ef = eigenformer;

@@ -4,6 +4,7 @@
 #include <eigenformer/io/input_file.hpp>
 
 #include <cstdint>
+#include <filesystem>
 #include <queue>
 #include <stdexcept>
 #include <string>

@@ -6,6 +6,7 @@
 #include <eigenformer/io/dtype.hpp>
 #include <eigenformer/io/element_conversion.hpp>
 #include <eigenformer/io/file_error.hpp>
+#include <eigenformer/io/file_path.hpp>
 #include <eigenformer/io/fixed_text.hpp>
 #include <eigenformer/io/header_text.hpp>
 #include <eigenformer/io/input_directory.hpp>

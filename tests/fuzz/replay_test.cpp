@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 namespace {
 
 /// Runs a target over its seeds and over every input that once broke it; a broken promise ends the program.

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 // Every request for memory and every call of the system about a file refused in turn: each is a fault, nothing leaks and
 // nothing is left behind.
 namespace {

@@ -12,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 // What broke other readers of model files, by the numbers L1 to L24 that comments of these tests use, and where it is tried
 // on this one. The tests lie in tests/io/ unless said otherwise.
 //   L1  length believed before it is checked        SafetensorsRules.r03_to_r06; hand-made rules 3 to 6 and 43

@@ -3,6 +3,8 @@
 
 #include <eigenformer/io/safetensors.hpp>
 
+#include <filesystem>
+
 bool throws_here();
 
 bool throws_here() {

@@ -7,7 +7,6 @@
 #include <eigenformer/io/tensor_source.hpp>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,7 +23,7 @@ struct LoadOptions {
 
 /// save_safetensors with the failure as a value.
 template <class Model>
-Result<void> try_save_safetensors(const std::filesystem::path& path, const Model& model,
+Result<void> try_save_safetensors(const FilePath& path, const Model& model,
                                   const std::map<std::string, std::string>& metadata = {},
                                   const ParameterNames& names = {}) {
   SafetensorsWriter writer;
@@ -36,8 +35,8 @@ Result<void> try_save_safetensors(const std::filesystem::path& path, const Model
 /// Writes every parameter of a block or model under its dotted name, or the name that `names` gives it, bit by bit.
 /// Throws FileError also for a parameter that the table does not name.
 template <class Model>
-void save_safetensors(const std::filesystem::path& path, const Model& model,
-                      const std::map<std::string, std::string>& metadata = {}, const ParameterNames& names = {}) {
+void save_safetensors(const FilePath& path, const Model& model, const std::map<std::string, std::string>& metadata = {},
+                      const ParameterNames& names = {}) {
   value_or_throw(try_save_safetensors(path, model, metadata, names), path.string());
 }
 
@@ -178,12 +177,12 @@ Result<void> try_load_parameters(const Source& file, Model& model, const LoadOpt
 
 /// load_parameters from a safetensors file; also throws FileError for one that breaks a rule.
 template <class Model>
-void load_safetensors(const std::filesystem::path& path, Model& model, const LoadOptions& options = {}) {
+void load_safetensors(const FilePath& path, Model& model, const LoadOptions& options = {}) {
   load_parameters(SafetensorsFile(path), model, options);
 }
 /// load_safetensors with the failure as a value.
 template <class Model>
-Result<void> try_load_safetensors(const std::filesystem::path& path, Model& model, const LoadOptions& options = {}) {
+Result<void> try_load_safetensors(const FilePath& path, Model& model, const LoadOptions& options = {}) {
   const Result<SafetensorsFile> file = SafetensorsFile::try_open(path);
   if (!file) return file.fault();
   return try_load_parameters(*file, model, options);

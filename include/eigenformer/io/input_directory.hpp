@@ -9,7 +9,6 @@
 #include <array>
 #include <climits>
 #include <cstdlib>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -32,7 +31,7 @@ inline bool is_shard_name(std::string_view name) {
 /// takes its path.
 class InputDirectory {
  public:
-  static Result<InputDirectory> open(const std::filesystem::path& path, SymbolicLinks links) noexcept {
+  static Result<InputDirectory> open(const FilePath& path, SymbolicLinks links) noexcept {
     InputDirectory directory(links);
     if (::realpath(path.c_str(), directory.path_.data()) == nullptr) return system_fault("cannot open the folder");
     directory.descriptor_ = ::open(directory.path_.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/io/file_path.hpp>
 #include <eigenformer/io/result.hpp>
 
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <filesystem>
 #include <span>
 #include <utility>
 
@@ -33,7 +33,7 @@ class InputFile {
   static constexpr int opening_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
   /// Refuses everything but regular files (rule 35); a pipe without a writer does not block it.
-  static Result<InputFile> open(const std::filesystem::path& path) noexcept {
+  static Result<InputFile> open(const FilePath& path) noexcept {
     return from_descriptor(::open(path.c_str(), opening_flags));
   }
   /// Takes what one of the system's functions for opening has returned, its failure included.

@@ -17,9 +17,9 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 class OutputFile {
  public:
   /// Begins a file beside `path`, under another name.
-  static Result<OutputFile> create(const std::filesystem::path& path) {
+  static Result<OutputFile> create(const FilePath& path) {
     OutputFile file;
-    file.target_ = path.native();
+    file.target_ = path.string();
     constexpr int attempts = 100;  // names that another writer, or one that crashed, may hold
     for (int i = 0; i < attempts && file.descriptor_ < 0; ++i) {
       file.partial_ = file.target_ + ".partial" + std::to_string(i);

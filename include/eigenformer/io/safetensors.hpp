@@ -5,7 +5,6 @@
 #include <eigenformer/io/safetensors_content.hpp>
 
 #include <cstddef>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,17 +28,16 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 class SafetensorsFile : public SafetensorsAccess<SafetensorsFile> {
  public:
   /// Opens a regular file, which stays open as long as the object lives.
-  explicit SafetensorsFile(const std::filesystem::path& path, const SafetensorsLimits& limits = {})
+  explicit SafetensorsFile(const FilePath& path, const SafetensorsLimits& limits = {})
       : SafetensorsFile(value_or_throw(try_open(path, limits), path.string())) {}
   /// Takes the content of a file from memory, which must live as long as the object.
   explicit SafetensorsFile(std::span<const std::byte> bytes, const SafetensorsLimits& limits = {})
       : SafetensorsFile(value_or_throw(try_open(bytes, limits), "bytes in memory")) {}
 
-  static Result<SafetensorsFile> try_open(const std::filesystem::path& path,
-                                          const SafetensorsLimits& limits = {}) noexcept {
+  static Result<SafetensorsFile> try_open(const FilePath& path, const SafetensorsLimits& limits = {}) noexcept {
     Result<InputFile> file = InputFile::open(path);
     if (!file) return file.fault();
-    return opened(SafetensorsContent::open(std::move(*file), limits), path.native());
+    return opened(SafetensorsContent::open(std::move(*file), limits), path.string());
   }
   static Result<SafetensorsFile> try_open(std::span<const std::byte> bytes,
                                           const SafetensorsLimits& limits = {}) noexcept {

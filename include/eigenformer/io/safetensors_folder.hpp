@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <filesystem>
 #include <memory>
 #include <new>
 #include <optional>
@@ -34,15 +33,14 @@ struct FolderOptions {
 ///   load_parameters(checkpoint, model);
 class SafetensorsFolder : public SafetensorsAccess<SafetensorsFolder> {
  public:
-  explicit SafetensorsFolder(const std::filesystem::path& path, const FolderOptions& options = {})
+  explicit SafetensorsFolder(const FilePath& path, const FolderOptions& options = {})
       : SafetensorsFolder(value_or_throw(try_open(path, options), path.string())) {}
 
-  static Result<SafetensorsFolder> try_open(const std::filesystem::path& path,
-                                            const FolderOptions& options = {}) noexcept {
+  static Result<SafetensorsFolder> try_open(const FilePath& path, const FolderOptions& options = {}) noexcept {
     const Result<InputDirectory> directory = InputDirectory::open(path, options.links);
     if (!directory) return directory.fault();
     SafetensorsFolder folder;
-    folder.source_.append(path.native());
+    folder.source_.append(path.string());
     if (const Result<void> done = folder.open_files(*directory, options); !done) return done.fault();
     return folder;
   }

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -67,20 +66,20 @@ class SafetensorsWriter {
 
   /// Replaces the file of that name, at once and only if all went well. Raises FileError if a name is empty, too long,
   /// not UTF-8, given twice or `__metadata__`, if values and shape differ in number, or if the file cannot be written.
-  void write(const std::filesystem::path& path) const { value_or_throw(try_write(path), path.string()); }
+  void write(const FilePath& path) const { value_or_throw(try_write(path), path.string()); }
   /// Does not raise, except std::bad_alloc; nothing is left of the file in either case.
-  Result<void> try_write(const std::filesystem::path& path) const { return write_file(path, in_file_order(tensors_)); }
+  Result<void> try_write(const FilePath& path) const { return write_file(path, in_file_order(tensors_)); }
 
   /// Writes into an existing folder what SafetensorsFolder reads: `<name>.safetensors` if that is no larger than a shard
   /// may be, and else shards with an index, as the transformers package names them. A tensor larger than a shard has one
   /// of its own. Of an earlier checkpoint of that name the file that the reader would prefer is removed, last of all.
-  void write_folder(const std::filesystem::path& folder, const ShardOptions& options = {}) const {
+  void write_folder(const FilePath& folder, const ShardOptions& options = {}) const {
     value_or_throw(try_write_folder(folder, options), folder.string());
   }
   /// write_folder with the failure as a value; of what it had written before one, complete files may be left.
-  Result<void> try_write_folder(const std::filesystem::path& folder, const ShardOptions& options = {}) const {
-    const std::filesystem::path single = folder / (options.name + ".safetensors");
-    const std::filesystem::path index = folder / (options.name + ".safetensors.index.json");
+  Result<void> try_write_folder(const FilePath& folder, const ShardOptions& options = {}) const {
+    const FilePath single = folder / (options.name + ".safetensors");
+    const FilePath index = folder / (options.name + ".safetensors.index.json");
     const std::vector<std::vector<Tensor>> shards = split(options.shard_bytes);
     if (shards.size() <= 1) {
       if (Result<void> done = try_write(single); !done) return done;
@@ -91,7 +90,7 @@ class SafetensorsWriter {
     const std::string text = index_of(shards, options.name);
     if (Result<void> good = check_index(text); !good) return good;
     for (std::size_t i = 0; i < shards.size(); ++i) {
-      const std::filesystem::path path = folder / shard_name(options.name, i, shards.size());
+      const FilePath path = folder / shard_name(options.name, i, shards.size());
       if (Result<void> done = write_file(path, in_file_order(shards[i])); !done) return done;
     }
     if (Result<void> done = write_bytes(index, {std::as_bytes(std::span(text))}); !done) return done;
@@ -113,13 +112,17 @@ class SafetensorsWriter {
   }
 
   static std::vector<Tensor> in_file_order(std::vector<Tensor> sorted) {
-    std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) {
+    sort(sorted, [](const Tensor& a, const Tensor& b) {
       return bits(a.dtype) != bits(b.dtype) ? bits(a.dtype) > bits(b.dtype) : a.name < b.name;
     });
     return sorted;
   }
+  /// One function for both orders: std::sort is long, and every file that includes this header compiles it.
+  static void sort(std::vector<Tensor>& tensors, bool (*before)(const Tensor&, const Tensor&)) {
+    std::sort(tensors.begin(), tensors.end(), before);
+  }
 
-  Result<void> write_file(const std::filesystem::path& path, const std::vector<Tensor>& sorted) const {
+  Result<void> write_file(const FilePath& path, const std::vector<Tensor>& sorted) const {
     const std::string header = header_of(sorted);
     if (Result<void> good = check(header, sorted); !good) return good;
     std::array<std::byte, 8> length{};
@@ -129,8 +132,7 @@ class SafetensorsWriter {
     for (const Tensor& tensor : sorted) pieces.push_back(tensor.bytes);
     return write_bytes(path, pieces);
   }
-  static Result<void> write_bytes(const std::filesystem::path& path,
-                                  const std::vector<std::span<const std::byte>>& pieces) {
+  static Result<void> write_bytes(const FilePath& path, const std::vector<std::span<const std::byte>>& pieces) {
     Result<OutputFile> file = OutputFile::create(path);
     if (!file) return file.fault();
     for (const std::span<const std::byte> piece : pieces) {
@@ -138,7 +140,7 @@ class SafetensorsWriter {
     }
     return std::move(*file).commit();
   }
-  static Result<void> remove(const std::filesystem::path& path) {
+  static Result<void> remove(const FilePath& path) {
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
     return system_fault("cannot remove the file that the new ones replace");
   }
@@ -146,7 +148,7 @@ class SafetensorsWriter {
   /// In the order of names, as many into each shard as fit.
   std::vector<std::vector<Tensor>> split(std::uint64_t shard_bytes) const {
     std::vector<Tensor> sorted = tensors_;
-    std::sort(sorted.begin(), sorted.end(), [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
+    sort(sorted, [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
     std::vector<std::vector<Tensor>> shards;
     std::uint64_t bytes = 0;
     for (Tensor& tensor : sorted) {

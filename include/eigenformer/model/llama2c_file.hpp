@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cstddef>
-#include <filesystem>
 #include <span>
 #include <string>
 
@@ -22,13 +21,12 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 class Llama2cFile {
  public:
   /// Opens and checks the file; throws FileError for a fault in it.
-  explicit Llama2cFile(const std::filesystem::path& path)
-      : Llama2cFile(value_or_throw(try_open(path), path.string())) {}
+  explicit Llama2cFile(const FilePath& path) : Llama2cFile(value_or_throw(try_open(path), path.string())) {}
 
-  static Result<Llama2cFile> try_open(const std::filesystem::path& path) noexcept {
+  static Result<Llama2cFile> try_open(const FilePath& path) noexcept {
     Result<InputFile> input = InputFile::open(path);
     if (!input) return of_format(input.fault());
-    Llama2cFile file(std::move(*input), path.native());
+    Llama2cFile file(std::move(*input), path.string());
     if (const Result<void> valid = file.read_header(); !valid) return of_format(valid.fault());
     return file;
   }

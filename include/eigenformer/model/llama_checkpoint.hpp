@@ -140,7 +140,7 @@ Result<Model> try_load_llama(const Source& file, const LlamaConfig& config, cons
 
 /// Writes a Llama model's weights under HuggingFace's names.
 template <class Model>
-void save_llama(const std::filesystem::path& path, const Model& model) {
+void save_llama(const FilePath& path, const Model& model) {
   save_safetensors(path, model, {{"format", "pt"}}, {.prefix = {}, .table = llama_names});
 }
 

@@ -19,7 +19,7 @@ inline Result<LlamaConfig> try_parse_llama_config(std::string_view json) noexcep
   return detail::LlamaConfigParser(json).parse();
 }
 
-inline Result<LlamaConfig> try_read_llama_config(const std::filesystem::path& path) noexcept {
+inline Result<LlamaConfig> try_read_llama_config(const FilePath& path) noexcept {
   constexpr std::uint64_t most_bytes = 1'000'000;
   const auto failed = [](FileFault fault) {
     fault.format = detail::LlamaConfigParser::format;
@@ -42,7 +42,7 @@ inline Result<LlamaConfig> try_read_llama_config(const std::filesystem::path& pa
 }
 
 /// The same; throws FileError.
-inline LlamaConfig read_llama_config(const std::filesystem::path& path) {
+inline LlamaConfig read_llama_config(const FilePath& path) {
   return value_or_throw(try_read_llama_config(path), path.string());
 }
 

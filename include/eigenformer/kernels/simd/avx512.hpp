@@ -1,7 +1,8 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/kernels/simd/target.hpp>
+#include <eigenformer/kernels/simd/avx2.hpp>
+#include <eigenformer/kernels/simd/x86.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,19 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::avx512 {
 
 inline constexpr int registers = 32;
 
+typedef float Floats __attribute__((vector_size(64)));
+typedef double Doubles __attribute__((vector_size(64)));
+typedef std::int32_t Words __attribute__((vector_size(64)));
+typedef long long Longs __attribute__((vector_size(64)));
+typedef float EightFloats __attribute__((vector_size(32)));
+typedef short SixteenShorts __attribute__((vector_size(32)));
+typedef short EightShorts __attribute__((vector_size(16)));
+// The same in memory, of any alignment.
+typedef float FloatsInMemory __attribute__((vector_size(64), aligned(1), may_alias));
+typedef double DoublesInMemory __attribute__((vector_size(64), aligned(1), may_alias));
+typedef short SixteenShortsInMemory __attribute__((vector_size(32), aligned(1), may_alias));
+typedef short EightShortsInMemory __attribute__((vector_size(16), aligned(1), may_alias));
+
 template <class T>
 struct Mask;
 template <class T>
@@ -30,78 +44,98 @@ struct Vec;
 
 template <>
 struct Mask<float> {
-  __mmask16 value;
+  std::uint16_t value;
 };
 template <>
 struct Mask<double> {
-  __mmask8 value;
+  std::uint8_t value;
 };
 
 // Here and below the zero-masking forms with every lane on: g++ 12 calls the unmasked ones uses of an uninitialised
 // value.
 
+inline constexpr std::uint16_t all16 = 0xFFFF;
+inline constexpr std::uint8_t all8 = 0xFF;
+
 /// Sixteen or eight halves as float.
 template <HalfPrecision S>
-EIGENFORMER_INLINE __m512 widen(__m256i halves) {
+EIGENFORMER_INLINE Floats widen(SixteenShorts halves) {
   if constexpr (std::is_same_v<S, Bfloat16>) {
-    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, _mm512_maskz_cvtepu16_epi32(0xFFFF, halves), 16));
+    const auto wide = (Words)EIGENFORMER_X86(_mm512_maskz_cvtepu16_epi32(all16, (__m256i)halves),
+                                             __builtin_ia32_pmovzxwd512_mask(halves, Words{}, all16));
+    return (Floats)(wide << 16);
   } else {
-    return _mm512_maskz_cvtph_ps(0xFFFF, halves);
+    return EIGENFORMER_X86(_mm512_maskz_cvtph_ps(all16, (__m256i)halves),
+                           __builtin_ia32_vcvtph2ps512_mask(halves, Floats{}, all16, current_rounding));
   }
 }
 template <HalfPrecision S>
-EIGENFORMER_INLINE __m256 widen(__m128i halves) {
+EIGENFORMER_INLINE EightFloats widen(EightShorts halves) {
   if constexpr (std::is_same_v<S, Bfloat16>) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    typedef std::int32_t EightWords __attribute__((vector_size(32)));
+    const auto wide =
+        (EightWords)EIGENFORMER_X86(_mm256_cvtepu16_epi32((__m128i)halves), __builtin_ia32_pmovzxwd256(halves));
+    return (EightFloats)(wide << 16);
   } else {
-    return _mm256_cvtph_ps(halves);
+    return EIGENFORMER_X86(_mm256_cvtph_ps((__m128i)halves), __builtin_ia32_vcvtph2ps256(halves));
   }
 }
 
 template <>
 struct Vec<float> {
   static constexpr int lanes = 16;
-  __m512 value;
+  Floats value;
 
-  EIGENFORMER_INLINE static Vec zero() { return {_mm512_setzero_ps()}; }
-  EIGENFORMER_INLINE static Vec broadcast(float x) { return {_mm512_set1_ps(x)}; }
-  EIGENFORMER_INLINE static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  EIGENFORMER_INLINE static Vec zero() { return {Floats{}}; }
+  EIGENFORMER_INLINE static Vec broadcast(float x) { return {x - Floats{}}; }
+  EIGENFORMER_INLINE static Vec load(const float* p) { return {*reinterpret_cast<const FloatsInMemory*>(p)}; }
   EIGENFORMER_INLINE static Vec load(const float* p, Mask<float> mask) {
-    return {_mm512_maskz_loadu_ps(mask.value, p)};
+    return {
+        EIGENFORMER_X86(_mm512_maskz_loadu_ps(mask.value, p), __builtin_ia32_loadups512_mask(p, Floats{}, mask.value))};
   }
   template <HalfPrecision S>
   EIGENFORMER_INLINE static Vec load(const S* p) {
-    return {widen<S>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+    return {widen<S>(*reinterpret_cast<const SixteenShortsInMemory*>(p))};
   }
   template <HalfPrecision S>
   EIGENFORMER_INLINE static Vec load(const S* p, Mask<float> mask) {
-    return {widen<S>(_mm256_maskz_loadu_epi16(mask.value, p))};
+    return {widen<S>((SixteenShorts)EIGENFORMER_X86(
+        _mm256_maskz_loadu_epi16(mask.value, p),
+        __builtin_ia32_loaddquhi256_mask(reinterpret_cast<const short*>(p), SixteenShorts{}, mask.value)))};
   }
-  EIGENFORMER_INLINE void store(float* p) const { _mm512_storeu_ps(p, value); }
-  EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const { _mm512_mask_storeu_ps(p, mask.value, value); }
+  EIGENFORMER_INLINE void store(float* p) const { *reinterpret_cast<FloatsInMemory*>(p) = value; }
+  EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const {
+    EIGENFORMER_X86(_mm512_mask_storeu_ps(p, mask.value, value), __builtin_ia32_storeups512_mask(p, value, mask.value));
+  }
 };
 
 template <>
 struct Vec<double> {
   static constexpr int lanes = 8;
-  __m512d value;
+  Doubles value;
 
-  EIGENFORMER_INLINE static Vec zero() { return {_mm512_setzero_pd()}; }
-  EIGENFORMER_INLINE static Vec broadcast(double x) { return {_mm512_set1_pd(x)}; }
-  EIGENFORMER_INLINE static Vec load(const double* p) { return {_mm512_loadu_pd(p)}; }
+  EIGENFORMER_INLINE static Vec zero() { return {Doubles{}}; }
+  EIGENFORMER_INLINE static Vec broadcast(double x) { return {x - Doubles{}}; }
+  EIGENFORMER_INLINE static Vec load(const double* p) { return {*reinterpret_cast<const DoublesInMemory*>(p)}; }
   EIGENFORMER_INLINE static Vec load(const double* p, Mask<double> mask) {
-    return {_mm512_maskz_loadu_pd(mask.value, p)};
+    return {EIGENFORMER_X86(_mm512_maskz_loadu_pd(mask.value, p),
+                            __builtin_ia32_loadupd512_mask(p, Doubles{}, mask.value))};
   }
   template <HalfPrecision S>
   EIGENFORMER_INLINE static Vec load(const S* p) {
-    return {_mm512_maskz_cvtps_pd(0xFF, widen<S>(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+    return {__builtin_convertvector(widen<S>(*reinterpret_cast<const EightShortsInMemory*>(p)), Doubles)};
   }
   template <HalfPrecision S>
   EIGENFORMER_INLINE static Vec load(const S* p, Mask<double> mask) {
-    return {_mm512_maskz_cvtps_pd(0xFF, widen<S>(_mm_maskz_loadu_epi16(mask.value, p)))};
+    const EightShorts halves = (EightShorts)EIGENFORMER_X86(
+        _mm_maskz_loadu_epi16(mask.value, p),
+        __builtin_ia32_loaddquhi128_mask(reinterpret_cast<const short*>(p), EightShorts{}, mask.value));
+    return {__builtin_convertvector(widen<S>(halves), Doubles)};
   }
-  EIGENFORMER_INLINE void store(double* p) const { _mm512_storeu_pd(p, value); }
-  EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const { _mm512_mask_storeu_pd(p, mask.value, value); }
+  EIGENFORMER_INLINE void store(double* p) const { *reinterpret_cast<DoublesInMemory*>(p) = value; }
+  EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const {
+    EIGENFORMER_X86(_mm512_mask_storeu_pd(p, mask.value, value), __builtin_ia32_storeupd512_mask(p, value, mask.value));
+  }
 };
 
 template <class T>
@@ -137,35 +171,45 @@ EIGENFORMER_INLINE Vec<T> operator-(Vec<T> a) {
   return {-a.value};
 }
 EIGENFORMER_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
-  return {_mm512_fmadd_ps(a.value, b.value, c.value)};
+  return {EIGENFORMER_X86(_mm512_fmadd_ps(a.value, b.value, c.value),
+                          __builtin_ia32_vfmaddps512_mask(a.value, b.value, c.value, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
-  return {_mm512_fmadd_pd(a.value, b.value, c.value)};
+  return {EIGENFORMER_X86(_mm512_fmadd_pd(a.value, b.value, c.value),
+                          __builtin_ia32_vfmaddpd512_mask(a.value, b.value, c.value, all8, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<float> fnma(Vec<float> a, Vec<float> b, Vec<float> c) {
-  return {_mm512_fnmadd_ps(a.value, b.value, c.value)};
+  return {EIGENFORMER_X86(_mm512_fnmadd_ps(a.value, b.value, c.value),
+                          __builtin_ia32_vfnmaddps512_mask(a.value, b.value, c.value, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> fnma(Vec<double> a, Vec<double> b, Vec<double> c) {
-  return {_mm512_fnmadd_pd(a.value, b.value, c.value)};
+  return {EIGENFORMER_X86(_mm512_fnmadd_pd(a.value, b.value, c.value),
+                          __builtin_ia32_vfnmaddpd512_mask(a.value, b.value, c.value, all8, current_rounding))};
 }
 
 EIGENFORMER_INLINE Mask<float> operator<(Vec<float> a, Vec<float> b) {
-  return {_mm512_cmp_ps_mask(a.value, b.value, _CMP_LT_OQ)};
+  return {EIGENFORMER_X86(_mm512_cmp_ps_mask(a.value, b.value, less),
+                          __builtin_ia32_cmpps512_mask(a.value, b.value, less, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Mask<double> operator<(Vec<double> a, Vec<double> b) {
-  return {_mm512_cmp_pd_mask(a.value, b.value, _CMP_LT_OQ)};
+  return {EIGENFORMER_X86(_mm512_cmp_pd_mask(a.value, b.value, less),
+                          __builtin_ia32_cmppd512_mask(a.value, b.value, less, all8, current_rounding))};
 }
 EIGENFORMER_INLINE Mask<float> operator<=(Vec<float> a, Vec<float> b) {
-  return {_mm512_cmp_ps_mask(a.value, b.value, _CMP_LE_OQ)};
+  return {EIGENFORMER_X86(_mm512_cmp_ps_mask(a.value, b.value, less_equal),
+                          __builtin_ia32_cmpps512_mask(a.value, b.value, less_equal, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Mask<double> operator<=(Vec<double> a, Vec<double> b) {
-  return {_mm512_cmp_pd_mask(a.value, b.value, _CMP_LE_OQ)};
+  return {EIGENFORMER_X86(_mm512_cmp_pd_mask(a.value, b.value, less_equal),
+                          __builtin_ia32_cmppd512_mask(a.value, b.value, less_equal, all8, current_rounding))};
 }
 EIGENFORMER_INLINE Mask<float> operator==(Vec<float> a, Vec<float> b) {
-  return {_mm512_cmp_ps_mask(a.value, b.value, _CMP_EQ_OQ)};
+  return {EIGENFORMER_X86(_mm512_cmp_ps_mask(a.value, b.value, equal),
+                          __builtin_ia32_cmpps512_mask(a.value, b.value, equal, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Mask<double> operator==(Vec<double> a, Vec<double> b) {
-  return {_mm512_cmp_pd_mask(a.value, b.value, _CMP_EQ_OQ)};
+  return {EIGENFORMER_X86(_mm512_cmp_pd_mask(a.value, b.value, equal),
+                          __builtin_ia32_cmppd512_mask(a.value, b.value, equal, all8, current_rounding))};
 }
 template <class T>
 EIGENFORMER_INLINE Mask<T> operator>(Vec<T> a, Vec<T> b) {
@@ -196,53 +240,83 @@ EIGENFORMER_INLINE bool all(Mask<T> a) {
   return !any(!a);
 }
 EIGENFORMER_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
-  return {_mm512_mask_blend_ps(mask.value, no.value, yes.value)};
+  return {EIGENFORMER_X86(_mm512_mask_blend_ps(mask.value, no.value, yes.value),
+                          __builtin_ia32_blendmps_512_mask(no.value, yes.value, mask.value))};
 }
 EIGENFORMER_INLINE Vec<double> select(Mask<double> mask, Vec<double> yes, Vec<double> no) {
-  return {_mm512_mask_blend_pd(mask.value, no.value, yes.value)};
+  return {EIGENFORMER_X86(_mm512_mask_blend_pd(mask.value, no.value, yes.value),
+                          __builtin_ia32_blendmpd_512_mask(no.value, yes.value, mask.value))};
 }
 
 EIGENFORMER_INLINE Vec<float> minimum(Vec<float> a, Vec<float> b) {
-  return {_mm512_maskz_min_ps(0xFFFF, a.value, b.value)};
+  return {EIGENFORMER_X86(_mm512_maskz_min_ps(all16, a.value, b.value),
+                          __builtin_ia32_minps512_mask(a.value, b.value, Floats{}, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> minimum(Vec<double> a, Vec<double> b) {
-  return {_mm512_maskz_min_pd(0xFF, a.value, b.value)};
+  return {EIGENFORMER_X86(_mm512_maskz_min_pd(all8, a.value, b.value),
+                          __builtin_ia32_minpd512_mask(a.value, b.value, Doubles{}, all8, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<float> maximum(Vec<float> a, Vec<float> b) {
-  return {_mm512_maskz_max_ps(0xFFFF, a.value, b.value)};
+  return {EIGENFORMER_X86(_mm512_maskz_max_ps(all16, a.value, b.value),
+                          __builtin_ia32_maxps512_mask(a.value, b.value, Floats{}, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> maximum(Vec<double> a, Vec<double> b) {
-  return {_mm512_maskz_max_pd(0xFF, a.value, b.value)};
+  return {EIGENFORMER_X86(_mm512_maskz_max_pd(all8, a.value, b.value),
+                          __builtin_ia32_maxpd512_mask(a.value, b.value, Doubles{}, all8, current_rounding))};
 }
-EIGENFORMER_INLINE __m512 sign_bit(Vec<float>) { return _mm512_castsi512_ps(_mm512_set1_epi32(INT32_MIN)); }
-EIGENFORMER_INLINE __m512d sign_bit(Vec<double>) { return _mm512_castsi512_pd(_mm512_set1_epi64(INT64_MIN)); }
-EIGENFORMER_INLINE Vec<float> abs(Vec<float> a) { return {_mm512_andnot_ps(sign_bit(a), a.value)}; }
-EIGENFORMER_INLINE Vec<double> abs(Vec<double> a) { return {_mm512_andnot_pd(sign_bit(a), a.value)}; }
+EIGENFORMER_INLINE Floats sign_bit(Vec<float>) { return (Floats)(Words{} + INT32_MIN); }
+EIGENFORMER_INLINE Doubles sign_bit(Vec<double>) { return (Doubles)(Longs{} + INT64_MIN); }
+EIGENFORMER_INLINE Vec<float> abs(Vec<float> a) {
+  return {EIGENFORMER_X86(_mm512_andnot_ps(sign_bit(a), a.value),
+                          __builtin_ia32_andnps512_mask(sign_bit(a), a.value, Floats{}, all16))};
+}
+EIGENFORMER_INLINE Vec<double> abs(Vec<double> a) {
+  return {EIGENFORMER_X86(_mm512_andnot_pd(sign_bit(a), a.value),
+                          __builtin_ia32_andnpd512_mask(sign_bit(a), a.value, Doubles{}, all8))};
+}
 EIGENFORMER_INLINE Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
-  return {_mm512_or_ps(abs(magnitude).value, _mm512_and_ps(sign_bit(sign), sign.value))};
+  const auto sign_alone = EIGENFORMER_X86(_mm512_and_ps(sign_bit(sign), sign.value),
+                                          __builtin_ia32_andps512_mask(sign_bit(sign), sign.value, Floats{}, all16));
+  return {EIGENFORMER_X86(_mm512_or_ps(abs(magnitude).value, sign_alone),
+                          __builtin_ia32_orps512_mask(abs(magnitude).value, sign_alone, Floats{}, all16))};
 }
 EIGENFORMER_INLINE Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
-  return {_mm512_or_pd(abs(magnitude).value, _mm512_and_pd(sign_bit(sign), sign.value))};
+  const auto sign_alone = EIGENFORMER_X86(_mm512_and_pd(sign_bit(sign), sign.value),
+                                          __builtin_ia32_andpd512_mask(sign_bit(sign), sign.value, Doubles{}, all8));
+  return {EIGENFORMER_X86(_mm512_or_pd(abs(magnitude).value, sign_alone),
+                          __builtin_ia32_orpd512_mask(abs(magnitude).value, sign_alone, Doubles{}, all8))};
 }
-EIGENFORMER_INLINE Vec<float> sqrt(Vec<float> a) { return {_mm512_maskz_sqrt_ps(0xFFFF, a.value)}; }
-EIGENFORMER_INLINE Vec<double> sqrt(Vec<double> a) { return {_mm512_maskz_sqrt_pd(0xFF, a.value)}; }
+EIGENFORMER_INLINE Vec<float> sqrt(Vec<float> a) {
+  return {EIGENFORMER_X86(_mm512_maskz_sqrt_ps(all16, a.value),
+                          __builtin_ia32_sqrtps512_mask(a.value, Floats{}, all16, current_rounding))};
+}
+EIGENFORMER_INLINE Vec<double> sqrt(Vec<double> a) {
+  return {EIGENFORMER_X86(_mm512_maskz_sqrt_pd(all8, a.value),
+                          __builtin_ia32_sqrtpd512_mask(a.value, Doubles{}, all8, current_rounding))};
+}
 EIGENFORMER_INLINE Vec<float> round(Vec<float> a) {
-  return {_mm512_maskz_roundscale_ps(0xFFFF, a.value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  return {EIGENFORMER_X86(_mm512_maskz_roundscale_ps(all16, a.value, to_nearest),
+                          __builtin_ia32_rndscaleps_mask(a.value, to_nearest, Floats{}, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> round(Vec<double> a) {
-  return {_mm512_maskz_roundscale_pd(0xFF, a.value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  return {EIGENFORMER_X86(_mm512_maskz_roundscale_pd(all8, a.value, to_nearest),
+                          __builtin_ia32_rndscalepd_mask(a.value, to_nearest, Doubles{}, all8, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<float> floor(Vec<float> a) {
-  return {_mm512_maskz_roundscale_ps(0xFFFF, a.value, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+  return {EIGENFORMER_X86(_mm512_maskz_roundscale_ps(all16, a.value, downwards),
+                          __builtin_ia32_rndscaleps_mask(a.value, downwards, Floats{}, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> floor(Vec<double> a) {
-  return {_mm512_maskz_roundscale_pd(0xFF, a.value, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+  return {EIGENFORMER_X86(_mm512_maskz_roundscale_pd(all8, a.value, downwards),
+                          __builtin_ia32_rndscalepd_mask(a.value, downwards, Doubles{}, all8, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<float> ldexp(Vec<float> a, Vec<float> n) {
-  return {_mm512_maskz_scalef_ps(0xFFFF, a.value, n.value)};
+  return {EIGENFORMER_X86(_mm512_maskz_scalef_ps(all16, a.value, n.value),
+                          __builtin_ia32_scalefps512_mask(a.value, n.value, Floats{}, all16, current_rounding))};
 }
 EIGENFORMER_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
-  return {_mm512_maskz_scalef_pd(0xFF, a.value, n.value)};
+  return {EIGENFORMER_X86(_mm512_maskz_scalef_pd(all8, a.value, n.value),
+                          __builtin_ia32_scalefpd512_mask(a.value, n.value, Doubles{}, all8, current_rounding))};
 }
 
 template <class T>
@@ -250,8 +324,12 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return ldexp(a, n);
 }
 
-EIGENFORMER_INLINE void stream(Vec<float> x, float* p) { _mm512_stream_ps(p, x.value); }
-EIGENFORMER_INLINE void stream(Vec<double> x, double* p) { _mm512_stream_pd(p, x.value); }
+EIGENFORMER_INLINE void stream(Vec<float> x, float* p) {
+  EIGENFORMER_X86(_mm512_stream_ps(p, x.value), __builtin_ia32_movntps512(p, x.value));
+}
+EIGENFORMER_INLINE void stream(Vec<double> x, double* p) {
+  EIGENFORMER_X86(_mm512_stream_pd(p, x.value), __builtin_ia32_movntpd512(p, x.value));
+}
 EIGENFORMER_INLINE void finish_streams() { _mm_sfence(); }
 
 template <class T>
@@ -261,72 +339,87 @@ inline constexpr std::int32_t exp2_mantissas[16] = {0,       -152893, -289342, -
                                                     -655657, -698305, -719629, -718684, -694486, -646004,
                                                     -572163, -471841, -343865, -187011};
 EIGENFORMER_INLINE Vec<float> exp2_of_low_bits(Vec<float> a) {
-  const __m512i bits = _mm512_castps_si512(a.value);
-  const __m512i mantissa = _mm512_maskz_permutexvar_epi32(0xFFFF, bits, _mm512_loadu_si512(exp2_mantissas));
-  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_maskz_slli_epi32(0xFFFF, bits, 19), mantissa))};
+  const Words table = (Words)(*reinterpret_cast<const FloatsInMemory*>(exp2_mantissas));
+  const Words mantissa =
+      (Words)EIGENFORMER_X86(_mm512_maskz_permutexvar_epi32(all16, (__m512i)a.value, (__m512i)table),
+                             __builtin_ia32_permvarsi512_mask(table, (Words)a.value, Words{}, all16));
+  typedef std::uint32_t Unsigned __attribute__((vector_size(64)));
+  return {(Floats)(((Unsigned)a.value << 19) + (Unsigned)mantissa)};
 }
 EIGENFORMER_INLINE Vec<double> exp2_of_low_bits(Vec<double> a) {
-  return {_mm512_castsi512_pd(_mm512_maskz_slli_epi64(0xFF, _mm512_castpd_si512(a.value), 52))};
+  typedef std::uint64_t Unsigned __attribute__((vector_size(64)));
+  return {(Doubles)((Unsigned)a.value << 52)};
 }
 
-EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) { return {_mm512_maskz_permute_ps(0xFFFF, a.value, 0xB1)}; }
-EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) { return {_mm512_maskz_permute_pd(0xFF, a.value, 0x55)}; }
-
-EIGENFORMER_INLINE __m256 lower(__m512 a) { return __builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7); }
-EIGENFORMER_INLINE __m256 upper(__m512 a) { return __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15); }
-EIGENFORMER_INLINE __m256d lower(__m512d a) { return __builtin_shufflevector(a, a, 0, 1, 2, 3); }
-EIGENFORMER_INLINE __m256d upper(__m512d a) { return __builtin_shufflevector(a, a, 4, 5, 6, 7); }
+EIGENFORMER_INLINE Vec<float> swap_pairs(Vec<float> a) {
+  return {__builtin_shufflevector(a.value, a.value, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)};
+}
+EIGENFORMER_INLINE Vec<double> swap_pairs(Vec<double> a) {
+  return {__builtin_shufflevector(a.value, a.value, 1, 0, 3, 2, 5, 4, 7, 6)};
+}
 
 EIGENFORMER_INLINE float reduce_add(Vec<float> a) {
-  const __m256 eight = _mm256_add_ps(lower(a.value), upper(a.value));
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  const Floats x = a.value;
+  const EightFloats eight = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
+                            __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+  return avx2::reduce_add(avx2::Vec<float>{eight});
 }
 EIGENFORMER_INLINE double reduce_add(Vec<double> a) {
-  const __m256d four = _mm256_add_pd(lower(a.value), upper(a.value));
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  const Doubles x = a.value;
+  return avx2::reduce_add(
+      avx2::Vec<double>{__builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7)});
 }
 EIGENFORMER_INLINE float reduce_max(Vec<float> a) {
-  const __m256 eight = _mm256_max_ps(lower(a.value), upper(a.value));
-  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  const Floats x = a.value;
+  return avx2::reduce_max(avx2::maximum(avx2::Vec<float>{__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7)},
+                                        avx2::Vec<float>{__builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15)}));
 }
 EIGENFORMER_INLINE double reduce_max(Vec<double> a) {
-  const __m256d four = _mm256_max_pd(lower(a.value), upper(a.value));
-  const __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
+  const Doubles x = a.value;
+  return avx2::reduce_max(avx2::maximum(avx2::Vec<double>{__builtin_shufflevector(x, x, 0, 1, 2, 3)},
+                                        avx2::Vec<double>{__builtin_shufflevector(x, x, 4, 5, 6, 7)}));
 }
 
 /// The four 128-bit blocks of four registers as a matrix, transposed: to[i] = block i of each.
-EIGENFORMER_INLINE void transpose_blocks(__m512 (&to)[4], __m512 a, __m512 b, __m512 c, __m512 d) {
-  const __m512 low_ab = _mm512_maskz_shuffle_f32x4(0xFFFF, a, b, 0x44);
-  const __m512 high_ab = _mm512_maskz_shuffle_f32x4(0xFFFF, a, b, 0xEE);
-  const __m512 low_cd = _mm512_maskz_shuffle_f32x4(0xFFFF, c, d, 0x44);
-  const __m512 high_cd = _mm512_maskz_shuffle_f32x4(0xFFFF, c, d, 0xEE);
-  to[0] = _mm512_maskz_shuffle_f32x4(0xFFFF, low_ab, low_cd, 0x88);
-  to[1] = _mm512_maskz_shuffle_f32x4(0xFFFF, low_ab, low_cd, 0xDD);
-  to[2] = _mm512_maskz_shuffle_f32x4(0xFFFF, high_ab, high_cd, 0x88);
-  to[3] = _mm512_maskz_shuffle_f32x4(0xFFFF, high_ab, high_cd, 0xDD);
+EIGENFORMER_INLINE void transpose_blocks(Floats (&to)[4], Floats a, Floats b, Floats c, Floats d) {
+  const Floats low_ab = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+  const Floats high_ab = __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  const Floats low_cd = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+  const Floats high_cd = __builtin_shufflevector(c, d, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  to[0] = __builtin_shufflevector(low_ab, low_cd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+  to[1] = __builtin_shufflevector(low_ab, low_cd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  to[2] = __builtin_shufflevector(high_ab, high_cd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+  to[3] = __builtin_shufflevector(high_ab, high_cd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+/// Within each 128-bit block: the lanes of a and b in turns, from its lower or upper half; the lower or upper pairs.
+EIGENFORMER_INLINE Floats unpack_low(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+}
+EIGENFORMER_INLINE Floats unpack_high(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+}
+EIGENFORMER_INLINE Floats pairs_low(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+}
+EIGENFORMER_INLINE Floats pairs_high(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
 }
 EIGENFORMER_INLINE void transpose(Vec<float> (&rows)[16]) {
-  __m512 quad[16];  // block b of quad[4 g + j] is column 4 b + j of rows 4 g .. 4 g + 3
+  Floats quad[16];  // block b of quad[4 g + j] is column 4 b + j of rows 4 g .. 4 g + 3
 #pragma GCC unroll 4
   for (int i = 0; i < 16; i += 4) {
-    const __m512 a = _mm512_maskz_unpacklo_ps(0xFFFF, rows[i].value, rows[i + 1].value);
-    const __m512 b = _mm512_maskz_unpackhi_ps(0xFFFF, rows[i].value, rows[i + 1].value);
-    const __m512 c = _mm512_maskz_unpacklo_ps(0xFFFF, rows[i + 2].value, rows[i + 3].value);
-    const __m512 d = _mm512_maskz_unpackhi_ps(0xFFFF, rows[i + 2].value, rows[i + 3].value);
-    quad[i] = _mm512_maskz_shuffle_ps(0xFFFF, a, c, 0x44);
-    quad[i + 1] = _mm512_maskz_shuffle_ps(0xFFFF, a, c, 0xEE);
-    quad[i + 2] = _mm512_maskz_shuffle_ps(0xFFFF, b, d, 0x44);
-    quad[i + 3] = _mm512_maskz_shuffle_ps(0xFFFF, b, d, 0xEE);
+    const Floats ab_low = unpack_low(rows[i].value, rows[i + 1].value);
+    const Floats ab_high = unpack_high(rows[i].value, rows[i + 1].value);
+    const Floats cd_low = unpack_low(rows[i + 2].value, rows[i + 3].value);
+    const Floats cd_high = unpack_high(rows[i + 2].value, rows[i + 3].value);
+    quad[i] = pairs_low(ab_low, cd_low);
+    quad[i + 1] = pairs_high(ab_low, cd_low);
+    quad[i + 2] = pairs_low(ab_high, cd_high);
+    quad[i + 3] = pairs_high(ab_high, cd_high);
   }
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
-    __m512 to[4];
+    Floats to[4];
     transpose_blocks(to, quad[j], quad[4 + j], quad[8 + j], quad[12 + j]);
     rows[j].value = to[0];
     rows[4 + j].value = to[1];
@@ -336,26 +429,26 @@ EIGENFORMER_INLINE void transpose(Vec<float> (&rows)[16]) {
 }
 
 /// The four 128-bit blocks of four registers as a matrix, transposed: to[i] = block i of each.
-EIGENFORMER_INLINE void transpose_blocks(__m512d (&to)[4], __m512d a, __m512d b, __m512d c, __m512d d) {
-  const __m512d low_ab = _mm512_maskz_shuffle_f64x2(0xFF, a, b, 0x44);
-  const __m512d high_ab = _mm512_maskz_shuffle_f64x2(0xFF, a, b, 0xEE);
-  const __m512d low_cd = _mm512_maskz_shuffle_f64x2(0xFF, c, d, 0x44);
-  const __m512d high_cd = _mm512_maskz_shuffle_f64x2(0xFF, c, d, 0xEE);
-  to[0] = _mm512_maskz_shuffle_f64x2(0xFF, low_ab, low_cd, 0x88);
-  to[1] = _mm512_maskz_shuffle_f64x2(0xFF, low_ab, low_cd, 0xDD);
-  to[2] = _mm512_maskz_shuffle_f64x2(0xFF, high_ab, high_cd, 0x88);
-  to[3] = _mm512_maskz_shuffle_f64x2(0xFF, high_ab, high_cd, 0xDD);
+EIGENFORMER_INLINE void transpose_blocks(Doubles (&to)[4], Doubles a, Doubles b, Doubles c, Doubles d) {
+  const Doubles low_ab = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+  const Doubles high_ab = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  const Doubles low_cd = __builtin_shufflevector(c, d, 0, 1, 2, 3, 8, 9, 10, 11);
+  const Doubles high_cd = __builtin_shufflevector(c, d, 4, 5, 6, 7, 12, 13, 14, 15);
+  to[0] = __builtin_shufflevector(low_ab, low_cd, 0, 1, 4, 5, 8, 9, 12, 13);
+  to[1] = __builtin_shufflevector(low_ab, low_cd, 2, 3, 6, 7, 10, 11, 14, 15);
+  to[2] = __builtin_shufflevector(high_ab, high_cd, 0, 1, 4, 5, 8, 9, 12, 13);
+  to[3] = __builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7, 10, 11, 14, 15);
 }
 EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[8]) {
-  __m512d pair[8];  // block b of pair[2 g + j] is column 2 b + j of rows 2 g and 2 g + 1
+  Doubles pair[8];  // block b of pair[2 g + j] is column 2 b + j of rows 2 g and 2 g + 1
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) {
-    pair[i] = _mm512_maskz_unpacklo_pd(0xFF, rows[i].value, rows[i + 1].value);
-    pair[i + 1] = _mm512_maskz_unpackhi_pd(0xFF, rows[i].value, rows[i + 1].value);
+    pair[i] = __builtin_shufflevector(rows[i].value, rows[i + 1].value, 0, 8, 2, 10, 4, 12, 6, 14);
+    pair[i + 1] = __builtin_shufflevector(rows[i].value, rows[i + 1].value, 1, 9, 3, 11, 5, 13, 7, 15);
   }
 #pragma GCC unroll 2
   for (int j = 0; j < 2; ++j) {
-    __m512d to[4];
+    Doubles to[4];
     transpose_blocks(to, pair[j], pair[2 + j], pair[4 + j], pair[6 + j]);
     rows[j].value = to[0];
     rows[2 + j].value = to[1];

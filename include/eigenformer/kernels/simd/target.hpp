@@ -6,7 +6,7 @@
 #include <eigenformer/core/instruction_set.hpp>
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include <emmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
