@@ -268,6 +268,13 @@ EIGENFORMER_INLINE Vec<double> ldexp_normal(Vec<double> a, Vec<double> n) {
   return a * Vec<double>{_mm256_castsi256_pd(_mm256_add_epi64(one, _mm256_slli_epi64(whole, 52)))};
 }
 
+/// By fma, as a product alone is slow on some processors where it is denormal or vanishes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
+  constexpr T factor = inverse_power_of_two<T>(n);
+  return fma(a, Vec<T>::broadcast(factor), Vec<T>::zero());
+}
+
 EIGENFORMER_INLINE void stream(Vec<float> x, float* p) { _mm256_stream_ps(p, x.value); }
 EIGENFORMER_INLINE void stream(Vec<double> x, double* p) { _mm256_stream_pd(p, x.value); }
 EIGENFORMER_INLINE void finish_streams() { _mm_sfence(); }

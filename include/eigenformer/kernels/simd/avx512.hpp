@@ -66,6 +66,11 @@ struct Vec<float> {
   EIGENFORMER_INLINE static Vec zero() { return {_mm512_setzero_ps()}; }
   EIGENFORMER_INLINE static Vec broadcast(float x) { return {_mm512_set1_ps(x)}; }
   EIGENFORMER_INLINE static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  EIGENFORMER_INLINE static Vec load_in_halves(const float* p) {
+    __m256 lower = _mm256_loadu_ps(p);
+    __asm__("" : "+v"(lower));  // clang would make one load of two
+    return {_mm512_maskz_insertf32x8(0xFFFF, _mm512_castps256_ps512(lower), _mm256_loadu_ps(p + 8), 1)};
+  }
   EIGENFORMER_INLINE static Vec load(const float* p, Mask<float> mask) {
     return {_mm512_maskz_loadu_ps(mask.value, p)};
   }
@@ -89,6 +94,11 @@ struct Vec<double> {
   EIGENFORMER_INLINE static Vec zero() { return {_mm512_setzero_pd()}; }
   EIGENFORMER_INLINE static Vec broadcast(double x) { return {_mm512_set1_pd(x)}; }
   EIGENFORMER_INLINE static Vec load(const double* p) { return {_mm512_loadu_pd(p)}; }
+  EIGENFORMER_INLINE static Vec load_in_halves(const double* p) {
+    __m256d lower = _mm256_loadu_pd(p);
+    __asm__("" : "+v"(lower));
+    return {_mm512_maskz_insertf64x4(0xFF, _mm512_castpd256_pd512(lower), _mm256_loadu_pd(p + 4), 1)};
+  }
   EIGENFORMER_INLINE static Vec load(const double* p, Mask<double> mask) {
     return {_mm512_maskz_loadu_pd(mask.value, p)};
   }
@@ -248,6 +258,13 @@ EIGENFORMER_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
 template <class T>
 EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return ldexp(a, n);
+}
+
+/// By fma, as a product alone is slow on some processors where it is denormal or vanishes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
+  constexpr T factor = inverse_power_of_two<T>(n);
+  return fma(a, Vec<T>::broadcast(factor), Vec<T>::zero());
 }
 
 EIGENFORMER_INLINE void stream(Vec<float> x, float* p) { _mm512_stream_ps(p, x.value); }
