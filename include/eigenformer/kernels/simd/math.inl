@@ -131,6 +131,8 @@ EIGENFORMER_INLINE Vec<T> minus_lowered(Vec<T> c, Vec<T> x) {
   if constexpr (fused<T>) {
     return fnma(x, Vec<T>::broadcast(exp_lowering<T>), c);
   } else {
+    // The difference of lifted numbers is lowered, as a sum with a denormal product is slow. Those too large to be lifted
+    // have no digit of x: they get the bits added that they were cut by.
     const Vec<T> cut = minimum(Vec<T>::broadcast(T(1) / (exp_lowering<T> * 4)), c);
     const Vec<T> difference = opaque(cut * Vec<T>::broadcast(exp_lifted_one<T>)) - x;
     return from_bits<T>(bits(lowered(opaque(difference))) + (bits(c) - bits(cut)));
@@ -236,7 +238,7 @@ EIGENFORMER_INLINE Vec<T> exp_lifted_bell(Vec<T> a) {
   if constexpr (fused<T>) {
     return exp_lifted_product(a, a * Vec<T>::broadcast(T(-0.5)), Vec<T>::zero());
   } else {
-    // a^2 = high^2 + (a + high)(a - high) with an exact first square. r is -1/2 of a^2 and n whole powers' double.
+    // a^2 = high^2 + (a + high)(a - high), and the first square is exact.
     const Vec<T> high = upper_digits(a);
     const Vec<T> steps =
         opaque(a * a * Vec<T>::broadcast(T(-0.7213475204444817037)) + Vec<T>::broadcast(exp_steps_origin<T>));

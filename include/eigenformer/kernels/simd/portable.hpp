@@ -294,13 +294,13 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return a * from_bits<T>((typename Mask<T>::Native)power);
 }
 
-/// What would vanish is zero before.
+/// What would vanish is zero before; compared by bits, so that NaN stays whatever the compiler assumes.
 template <int n, class T>
 EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
-  constexpr T half_step =
-      (std::numeric_limits<T>::min)() / inverse_power_of_two<T>(n) * (std::numeric_limits<T>::epsilon() / 2);
-  const Mask<T> stays = !(abs(a) <= Vec<T>::broadcast(half_step));
-  return opaque(from_bits<T>(bits(a) & stays.value) * Vec<T>::broadcast(inverse_power_of_two<T>(n)));
+  using Limits = std::numeric_limits<T>;
+  constexpr T half_step = (Limits::min)() / inverse_power_of_two<T>(n) * (Limits::epsilon() / 2);
+  const typename Mask<T>::Native stays = bits(abs(a)) > std::bit_cast<typename Mask<T>::Bits>(half_step);
+  return opaque(from_bits<T>(bits(a) & stays) * Vec<T>::broadcast(inverse_power_of_two<T>(n)));
 }
 
 template <class T>
