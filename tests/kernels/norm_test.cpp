@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "support/alignment.hpp"
 #include "support/inputs.hpp"
@@ -54,6 +56,39 @@ TEST(NormKernels, write_their_rows_and_nothing_else) {
     }
   }
   EXPECT_GE(cases, 70);
+}
+
+/// Where the arrays lie decides how they are read and written, and about no bit.
+TEST(NormKernels, have_the_same_bits_for_arrays_in_memory) {
+  support::Generator random(96);
+  for (const ef::InstructionSet set : ef::all_instruction_sets) {
+    if (!ef::available(set)) continue;
+    for (const Index features : {5, 16, 48, 61, 64, 1088, 2053}) {
+      constexpr Index rows = 7;
+      const auto x = support::normal<float>(rows * features, random);
+      const auto weight = support::normal<float>(features, random);
+      std::vector<std::vector<float>> results;
+      for (const ef::kernels::Home home : {ef::kernels::Home::cache, ef::kernels::Home::memory}) {
+        std::vector<float> all(static_cast<std::size_t>(2 * rows * features + rows + 2 * features));
+        alignas(64) static float z[rows * 2053];  // streamed if the rows begin at vectors
+        float* const y = all.data();
+        float* const dx = y + rows * features;
+        float* const inverse = dx + rows * features;
+        float* const dweight = inverse + rows;
+        ef::kernels::normalise<ef::kernels::Centred>(
+            ef::kernels::NormRows<float>{x.data(), features, y, features, weight.data(), weight.data(), z, inverse,
+                                         rows, features, 1e-5, home},
+            set);
+        ef::kernels::normalise_backward<ef::kernels::Centred>(
+            ef::kernels::NormBackwardRows<float>{y, features, z, inverse, weight.data(), dx, features, dweight,
+                                                 dweight + features, rows, features, home},
+            set);
+        all.insert(all.end(), z, z + rows * features);
+        results.push_back(std::move(all));
+      }
+      EXPECT_TRUE(results[0] == results[1]) << ef::name(set) << " " << features;
+    }
+  }
 }
 
 TEST(NormKernels, add_rows_in_their_order) {

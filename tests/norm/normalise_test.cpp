@@ -46,6 +46,13 @@ TEST(Normalise, keeps_the_same_rows_however_many_there_are) {
       const auto z = cache.normalised.values().subspan(static_cast<std::size_t>(first * features),
                                                        alone.normalised.values().size());
       EXPECT_TRUE(std::equal(z.begin(), z.end(), alone.normalised.values().begin())) << features;
+      ef::Matrix<float> dx(rows, features);
+      ef::Matrix<float> dx_alone(5, features);
+      ef::detail::normalise_backward<ef::kernels::Centred, float>(c.x, cache, c.weight.data(), dx, nullptr, nullptr,
+                                                                  context);
+      ef::detail::normalise_backward<ef::kernels::Centred, float>(few, alone, c.weight.data(), dx_alone, nullptr,
+                                                                  nullptr, context);
+      EXPECT_TRUE(support::bit_equal(ef::Matrix<float>(dx.middleRows(first, 5)), dx_alone)) << features;
     }
   }
 }

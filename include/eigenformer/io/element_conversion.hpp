@@ -116,6 +116,12 @@ bool convert(const std::byte* from, T& to, Narrowing narrowing) {
   }
 }
 
+/// Whether every element can be read as T, and need not be looked at.
+template <class Stored, class T>
+inline constexpr bool always_convertible =
+    !std::same_as<T, bool> && (std::same_as<Stored, T> || (HalfPrecision<Stored> && std::floating_point<T>) ||
+                               (std::same_as<Stored, float> && std::same_as<T, double>));
+
 /// Calls `visitor.template operator()<Stored>()` with the C++ type of a dtype, or returns `otherwise` if there is none.
 template <class Visitor, class Answer>
 Answer with_stored_type(Dtype dtype, Answer otherwise, Visitor&& visitor) {

@@ -130,18 +130,35 @@ class SafetensorsAccess {
   /// case.
   template <class Stored, class T>
   Result<void> transfer_from(const SafetensorsEntry& entry, T* destination, ReadOptions options) const noexcept {
+    const bool unchecked = detail::always_convertible<Stored, T> && options.finite == Finite::unchecked;
     std::array<std::byte, 16384> buffer;
     const detail::TensorBytes bytes = self().bytes_of(entry);
     const std::uint64_t end = bytes.data_begin + entry.end;
     std::uint64_t position = bytes.data_begin + entry.begin;
+    const auto unreadable = [&](FileFault fault) {
+      fault.tensor.append_escaped(entry.name);
+      fault.file = bytes.name;
+      return fault;
+    };
+    if constexpr (std::same_as<Stored, T> && std::endian::native == std::endian::little) {
+      if (unchecked && destination != nullptr) {  // the bytes as they are
+        const std::span<T> all(destination, static_cast<std::size_t>((end - position) / sizeof(T)));
+        Result<void> got = bytes.file.read(position, std::as_writable_bytes(all));
+        return got ? std::move(got) : Result<void>(unreadable(got.fault()));
+      }
+    }
     while (position < end) {
       const std::span<std::byte> chunk(
           buffer.data(), static_cast<std::size_t>((std::min)(std::uint64_t{buffer.size()}, end - position)));
       if (Result<void> got = bytes.file.read(position, chunk); !got) {
-        FileFault fault = got.fault();
-        fault.tensor.append_escaped(entry.name);
-        fault.file = bytes.name;
-        return fault;
+        return unreadable(got.fault());
+      }
+      if (unchecked && destination != nullptr) {
+        for (std::size_t i = 0; i < chunk.size(); i += sizeof(Stored)) {
+          detail::convert<Stored>(chunk.data() + i, *destination++, options.narrowing);
+        }
+        position += chunk.size();
+        continue;
       }
       for (std::size_t i = 0; i < chunk.size(); i += sizeof(Stored)) {
         T value{};

@@ -10,9 +10,6 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
-/// When what is written is read again: late means not before other work has filled the cache.
-enum class Reuse { soon, late };
-
 /// Rows to be normalised. y may be x itself; `bias` and `normalised` may be null, for zeros and for a z that nobody
 /// needs.
 template <class T>
@@ -28,7 +25,7 @@ struct NormRows {
   Index rows;
   Index features;
   double epsilon;
-  Reuse reuse = Reuse::soon;  ///< of `normalised`
+  Home home = Home::cache;
 };
 
 /// The same rows backward. dx may be dy itself. `dweight` and `dbias` are added to, and null where nobody needs them.
@@ -45,6 +42,7 @@ struct NormBackwardRows {
   T* dbias;    ///< [features]
   Index rows;
   Index features;
+  Home home = Home::cache;
 };
 
 /// Which statistics: LayerNorm subtracts the mean, RmsNorm does not.

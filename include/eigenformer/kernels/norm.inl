@@ -50,15 +50,15 @@ EIGENFORMER_INLINE T below_largest(double x) {
 }
 
 /// The first pass: sum of x, or zero where no mean is wanted.
-template <class Statistics, class T>
+template <class Statistics, class Whole, class T>
 [[gnu::noinline]] T find_total(const T* x, Index count) {
-  return std::is_same_v<Statistics, Centred> ? row_sum(x, count) : T(0);
+  return std::is_same_v<Statistics, Centred> ? row_sum<T, Whole>(x, count) : T(0);
 }
 
 /// The second pass, around the mean that the first found: its sum of d corrects what the first rounded, so that a large
 /// mean costs no digits, and equal numbers leave exactly zero. Returns whether the sums can be trusted: nothing
 /// overflowed, and nothing vanished that would count beside epsilon.   x: times `scale` already
-template <class Statistics, class T>
+template <class Statistics, class Whole, class T>
 [[gnu::noinline]] bool find_moments(const T* x, const T* y, Index count, double epsilon, T total, double scale,
                                     Moments<T>& m) {
   T sum = 0;
@@ -67,7 +67,7 @@ template <class Statistics, class T>
   m.mean = std::is_same_v<Statistics, Centred> ? quotient(total, count) : T(0);
   for (Index begin = 0; begin < count; begin += piece) {
     MomentsStep<T, Statistics> step{x + begin, y + begin, Vec<T>::broadcast(m.mean), {}, {}};
-    for_each_vector<T>(piece_length(begin, count), step);
+    for_each_vector<T, Whole>(piece_length(begin, count), step);
     sum += step.sum.total();
     squares += step.squares.total();
   }
@@ -90,8 +90,10 @@ template <class Statistics, class T>
   int exponent = 0;
   if (is_finite(largest) && largest > T(0)) std::frexp(largest, &exponent);
   const T scale = std::ldexp(T(1), exponent > limit ? -limit : (exponent < -limit ? limit : -exponent));
-  for (Index j = 0; j < count; ++j) y[j] = x[j] * scale;
-  find_moments<Statistics>(y, y, count, epsilon, find_total<Statistics>(y, count), static_cast<double>(scale), m);
+  ScaleStep<T> step{x, y, Vec<T>::broadcast(scale)};
+  for_each_vector<T>(count, step);
+  const T total = find_total<Statistics, AllLanes<T>>(y, count);
+  find_moments<Statistics, AllLanes<T>>(y, y, count, epsilon, total, static_cast<double>(scale), m);
 }
 
 /// What becomes of z: nobody needs it, it is stored, or it is stored past the cache.
@@ -121,12 +123,12 @@ struct NormaliseStep {
   }
 };
 
-/// z goes past the cache where it is so large that backward will not find it there, and its rows begin at vectors.
+/// z goes past the cache where backward would not find it there, and its rows begin at vectors.
 template <class T>
 EIGENFORMER_INLINE Fate fate_of_normalised(const NormRows<T>& work) {
   if (work.normalised == nullptr) return Fate::forgotten;
   const bool aligned = reinterpret_cast<std::uintptr_t>(work.normalised) % sizeof(Vec<T>) == 0;
-  return work.reuse == Reuse::late && aligned && work.features % Vec<T>::lanes == 0 ? Fate::streamed : Fate::stored;
+  return work.home == Home::memory && aligned && work.features % Vec<T>::lanes == 0 ? Fate::streamed : Fate::stored;
 }
 
 template <class Statistics, bool biased, Fate fate, class T>
@@ -142,7 +144,8 @@ template <class Statistics, bool biased, Fate fate, class T>
                                                   Vec<T>::broadcast(m.mean),
                                                   Vec<T>::broadcast(m.rest),
                                                   Vec<T>::broadcast(m.factor)};
-  for_each_vector_on_lines<T>(work.features, fate == Fate::streamed ? z : y, step);
+  using Whole = std::conditional_t<fate == Fate::streamed, HalvedLanes<T>, AllLanes<T>>;
+  for_each_vector_on_lines<T, Whole>(work.features, fate == Fate::streamed ? z : y, step);
 }
 
 template <class Statistics, bool biased, class T>
@@ -157,9 +160,8 @@ EIGENFORMER_INLINE void normalise_row(const NormRows<T>& work, Index n, Fate fat
 
 /// Each row goes through three passes, sums, moments and what is written, two rows apart: while the divisions and the
 /// root between two passes are waited for, other rows have theirs, and reading and writing never pause.
-template <class Statistics, class T>
-void normalise(const NormRows<T>& work) {
-  const Fate fate = fate_of_normalised(work);
+template <class Statistics, class Whole, class T>
+EIGENFORMER_INLINE void normalise_rows(const NormRows<T>& work, Fate fate) {
   T total[2] = {};
   Moments<T> moments[2] = {};
   for (Index n = -4; n < work.rows; ++n) {
@@ -170,16 +172,27 @@ void normalise(const NormRows<T>& work) {
       const T* const x = work.x + next * work.x_stride;
       T* const y = work.y + next * work.y_stride;
       Moments<T>& m = moments[next % 2];
-      if (!find_moments<Statistics>(x, y, work.features, work.epsilon, total[next % 2], 1.0, m)) {
+      if (!find_moments<Statistics, Whole>(x, y, work.features, work.epsilon, total[next % 2], 1.0, m)) {
         find_moments_scaled<Statistics>(x, y, work.features, work.epsilon, m);
       }
     }
     const Index after = n + 4;
     if (after < work.rows) {
-      total[after % 2] = find_total<Statistics>(work.x + after * work.x_stride, work.features);
+      total[after % 2] = find_total<Statistics, Whole>(work.x + after * work.x_stride, work.features);
     }
   }
-  if (fate == Fate::streamed) finish_streams();
+}
+
+/// Streams of three arrays read in halves; without z, rows are read ahead far enough as they are.
+template <class Statistics, class T>
+void normalise(const NormRows<T>& work) {
+  const Fate fate = fate_of_normalised(work);
+  if (fate == Fate::streamed) {
+    normalise_rows<Statistics, HalvedLanes<T>>(work, fate);
+    finish_streams();
+  } else {
+    normalise_rows<Statistics, AllLanes<T>>(work, fate);
+  }
 }
 
 /// A row's sums of g and g z, which its gradient waits for.
@@ -235,7 +248,7 @@ struct BackwardStep {
 };
 
 /// Row n is summed, the row before it gets its gradient from `previous`.
-template <class Statistics, Stages stages, class T>
+template <class Statistics, Stages stages, class Whole, class T>
 [[gnu::noinline]] GradientSums<T> backward_row(const NormBackwardRows<T>& work, Index n, GradientSums<T> previous) {
   const T width = static_cast<T>(work.features);
   const T mean_g = std::is_same_v<Statistics, Centred> ? previous.g / width : T(0);
@@ -260,19 +273,27 @@ template <class Statistics, Stages stages, class T>
                                  Vec<T>::broadcast(mean_g),
                                  Vec<T>::broadcast(previous.gz / width),
                                  Vec<T>::broadcast(stages == Stages::sums ? T(0) : work.inverse[n - 1])};
-    for_each_vector<T>(piece_length(begin, work.features), step);
+    for_each_vector<T, Whole>(piece_length(begin, work.features), step);
     sums.g += step.g.total();
     sums.gz += step.gz.total();
   }
   return sums;
 }
 
+template <class Statistics, class Whole, class T>
+EIGENFORMER_INLINE void backward_rows(const NormBackwardRows<T>& work) {
+  GradientSums<T> sums = backward_row<Statistics, Stages::sums, AllLanes<T>>(work, 0, GradientSums<T>{});
+  for (Index n = 1; n < work.rows; ++n) sums = backward_row<Statistics, Stages::both, Whole>(work, n, sums);
+  backward_row<Statistics, Stages::gradient, AllLanes<T>>(work, work.rows, sums);
+}
 template <class Statistics, class T>
 void normalise_backward(const NormBackwardRows<T>& work) {
   if (work.rows == 0) return;
-  GradientSums<T> sums = backward_row<Statistics, Stages::sums>(work, 0, GradientSums<T>{});
-  for (Index n = 1; n < work.rows; ++n) sums = backward_row<Statistics, Stages::both>(work, n, sums);
-  backward_row<Statistics, Stages::gradient>(work, work.rows, sums);
+  if (sizeof(Vec<T>) == 64 && work.home == Home::memory) {
+    backward_rows<Statistics, HalvedLanes<T>>(work);
+  } else {
+    backward_rows<Statistics, AllLanes<T>>(work);
+  }
 }
 
 template <class T>

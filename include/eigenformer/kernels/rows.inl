@@ -27,12 +27,12 @@ struct SumStep {
   }
 };
 /// sum_j x_j
-template <class T>
+template <class T, class Whole = AllLanes<T>>
 EIGENFORMER_INLINE T row_sum(const T* x, Index count) {
   T total = 0;
   for (Index begin = 0; begin < count; begin += piece) {
     SumStep<T> step{x + begin, {}};
-    for_each_vector<T>(piece_length(begin, count), step);
+    for_each_vector<T, Whole>(piece_length(begin, count), step);
     total += step.sum.total();
   }
   return total;
@@ -49,16 +49,28 @@ struct DotStep {
   }
 };
 /// sum_j x_j y_j
-template <class T>
+template <class T, class Whole = AllLanes<T>>
 EIGENFORMER_INLINE T row_dot(const T* x, const T* y, Index count) {
   T total = 0;
   for (Index begin = 0; begin < count; begin += piece) {
     DotStep<T> step{x + begin, y + begin, {}};
-    for_each_vector<T>(piece_length(begin, count), step);
+    for_each_vector<T, Whole>(piece_length(begin, count), step);
     total += step.sum.total();
   }
   return total;
 }
+
+/// y = x factor
+template <class T>
+struct ScaleStep {
+  const T* x;
+  T* y;
+  Vec<T> factor;
+  template <class Lanes, class S>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
+    lanes.store(lanes.load(x + j) * factor, y + j);
+  }
+};
 
 template <class T>
 struct MagnitudeStep {

@@ -17,19 +17,15 @@ struct SoftmaxRows {
   Index y_stride;
   Index rows;
   Index features;
+  Home home = Home::cache;
 };
 
-/// The same rows backward. dx may be y or dy itself.
+/// The same rows backward. The gradients' x is dy and their y is dx, which may be the forward's y as well.
 template <class T>
 struct SoftmaxBackwardRows {
   const T* y;  ///< [rows, features]
   Index y_stride;
-  const T* dy;  ///< [rows, features]
-  Index dy_stride;
-  T* dx;  ///< [rows, features]
-  Index dx_stride;
-  Index rows;
-  Index features;
+  SoftmaxRows<T> gradients;
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

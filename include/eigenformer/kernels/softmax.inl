@@ -39,17 +39,6 @@ template <bool keep, class T>
   return total;
 }
 
-template <class T>
-struct ScaleStep {
-  const T* kept;
-  T* y;
-  Vec<T> factor;
-  template <class Lanes, class S>
-  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
-    lanes.store(lanes.load(kept + j) * factor, y + j);
-  }
-};
-
 /// The sum without the lift: at least 1, which the maximum contributes, or 0 if every number is -infinity.
 template <class T>
 EIGENFORMER_INLINE T lowered_sum(T sum) {
@@ -126,7 +115,7 @@ struct SoftmaxBackwardStep {
   const T* y;
   const T* dy;
   T* dx;
-  Vec<T> along;
+  Vec<T> along;  ///< the sum of y dy
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
     lanes.store(lanes.load(y + j) * (lanes.load(dy + j) - along), dx + j);
@@ -144,24 +133,33 @@ struct LogSoftmaxBackwardStep {
     lanes.store(fnma(p, along, lanes.load(dy + j)), dx + j);
   }
 };
+template <class Whole, class T>
+EIGENFORMER_INLINE void softmax_backward_rows(const T* y, Index y_stride, const SoftmaxRows<T>& gradients) {
+  for (Index n = 0; n < gradients.rows; ++n, y += y_stride) {
+    const T* const dy = gradients.x + n * gradients.x_stride;
+    T* const dx = gradients.y + n * gradients.y_stride;
+    SoftmaxBackwardStep<T> step{y, dy, dx, Vec<T>::broadcast(row_dot<T, Whole>(y, dy, gradients.features))};
+    for_each_vector_on_lines<T>(gradients.features, dx, step);
+  }
+}
 template <class T>
 void softmax_backward(const SoftmaxBackwardRows<T>& work) {
-  for (Index n = 0; n < work.rows; ++n) {
-    const T* const y = work.y + n * work.y_stride;
-    const T* const dy = work.dy + n * work.dy_stride;
-    T* const dx = work.dx + n * work.dx_stride;
-    SoftmaxBackwardStep<T> step{y, dy, dx, Vec<T>::broadcast(row_dot(y, dy, work.features))};
-    for_each_vector_on_lines<T>(work.features, dx, step);
+  if (sizeof(Vec<T>) == 64 && work.gradients.home == Home::memory) {
+    softmax_backward_rows<HalvedLanes<T>>(work.y, work.y_stride, work.gradients);
+  } else {
+    softmax_backward_rows<AllLanes<T>>(work.y, work.y_stride, work.gradients);
   }
 }
 
 template <class T>
 void log_softmax_backward(const SoftmaxBackwardRows<T>& work) {
-  for (Index n = 0; n < work.rows; ++n) {
-    const T* const dy = work.dy + n * work.dy_stride;
-    T* const dx = work.dx + n * work.dx_stride;
-    LogSoftmaxBackwardStep<T> step{work.y + n * work.y_stride, dy, dx, Vec<T>::broadcast(row_sum(dy, work.features))};
-    for_each_vector_on_lines<T>(work.features, dx, step);
+  const SoftmaxRows<T>& gradients = work.gradients;
+  for (Index n = 0; n < gradients.rows; ++n) {
+    const T* const dy = gradients.x + n * gradients.x_stride;
+    T* const dx = gradients.y + n * gradients.y_stride;
+    const Vec<T> along = Vec<T>::broadcast(row_sum(dy, gradients.features));
+    LogSoftmaxBackwardStep<T> step{work.y + n * work.y_stride, dy, dx, along};
+    for_each_vector_on_lines<T>(gradients.features, dx, step);
   }
 }
 

@@ -33,7 +33,8 @@ void embedding(TokensView tokens, ConstRowsView<std::type_identity_t<Storage>> w
 /// the order of additions would be theirs.   tokens: [N]    dy: [N, D]    dweight: [vocabulary, D]
 template <class T>
 void embedding_backward(TokensView tokens, ConstRowsView<T> dy, RowsView<T> dweight, Context& context) {
-  constexpr Index block_columns = 64;
+  constexpr Index line = 16;  // columns that two threads should not share
+  const Index block_columns = ((dy.features() + context.threads() - 1) / context.threads() + line - 1) / line * line;
   const Index blocks = (dy.features() + block_columns - 1) / block_columns;
   context.parallel_for(blocks, static_cast<double>(dy.size()), [&](Index block) {
     const Index first = block * block_columns;

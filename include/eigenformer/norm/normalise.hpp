@@ -26,7 +26,6 @@ void normalise(ConstRowsView<T> x, const T* weight, const T* bias, double epsilo
                NormCache<T>* cache) {
   ScratchScope scope(context.scratch());
   T* const normalised = cache ? cache->normalised.resize(x.rows() * x.features()) : nullptr;
-  const bool late = x.rows() * x.features() * static_cast<Index>(sizeof(T)) > kept_in_cache;
   T* const inverse = cache ? cache->inverse.resize(x.rows()) : scope.take<T>(x.rows());
   for_each_row_block(x.rows(), x.features(), 8, context, [&](Index first, Index count) {
     kernels::normalise<Statistics>(
@@ -41,7 +40,7 @@ void normalise(ConstRowsView<T> x, const T* weight, const T* bias, double epsilo
                              .rows = count,
                              .features = x.features(),
                              .epsilon = epsilon,
-                             .reuse = late ? kernels::Reuse::late : kernels::Reuse::soon},
+                             .home = home_of<T>(x.rows() * x.features())},
         context.instruction_set());
   });
 }
@@ -58,7 +57,6 @@ void normalise_backward(ConstRowsView<T> dy, const NormCache<T>& cache, const T*
   const Index block =
       (std::max)((rows + most_blocks - 1) / most_blocks, (std::max)(Index(1), task_elements / features));
   const Index blocks = (rows + block - 1) / block;
-  const InstructionSet set = for_streams(context.instruction_set(), rows * features * static_cast<Index>(sizeof(T)));
   ScratchScope scope(context.scratch());
   T* const weight_parts = dweight ? scope.take<T>(blocks * features) : nullptr;
   T* const bias_parts = dbias ? scope.take<T>(blocks * features) : nullptr;
@@ -77,8 +75,9 @@ void normalise_backward(ConstRowsView<T> dy, const NormCache<T>& cache, const T*
                                      .dweight = dweight ? weight_parts + i * features : nullptr,
                                      .dbias = dbias ? bias_parts + i * features : nullptr,
                                      .rows = (std::min)(block, rows - first),
-                                     .features = features},
-        set);
+                                     .features = features,
+                                     .home = home_of<T>(rows * features)},
+        context.instruction_set());
   });
   if (dweight) kernels::add_rows(weight_parts, blocks, features, dweight, context.instruction_set());
   if (dbias) kernels::add_rows(bias_parts, blocks, features, dbias, context.instruction_set());

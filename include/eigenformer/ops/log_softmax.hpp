@@ -1,9 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/core/rows.hpp>
-#include <eigenformer/kernels/softmax.hpp>
-#include <eigenformer/ops/traversal.hpp>
+#include <eigenformer/ops/softmax.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -15,15 +13,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 template <class T>
 void log_softmax(ConstRowsView<T> x, RowsView<T> y, Context& context) {
   require_rows(x, x.features(), y, x.features(), "log_softmax");
-  detail::for_each_row_block(x.rows(), x.features(), 30, context, [&](Index first, Index count) {
-    kernels::log_softmax(kernels::SoftmaxRows<T>{.x = detail::at(x, first),
-                                                 .x_stride = x.stride(),
-                                                 .y = detail::at(y, first),
-                                                 .y_stride = y.stride(),
-                                                 .rows = count,
-                                                 .features = x.features()},
-                         context.instruction_set());
-  });
+  detail::softmax_with(kernels::log_softmax<T>, x, y, context);
 }
 
 /// dx_j = dy_j - exp(y_j) sum_i dy_i, with y = log_softmax(x).
@@ -32,17 +22,7 @@ template <class T>
 void log_softmax_backward(ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, Context& context) {
   require_rows(y, y.features(), dy, y.features(), "log_softmax_backward", "y", "dy");
   require_rows(y, y.features(), dx, y.features(), "log_softmax_backward", "y", "dx");
-  detail::for_each_row_block(y.rows(), y.features(), 30, context, [&](Index first, Index count) {
-    kernels::log_softmax_backward(kernels::SoftmaxBackwardRows<T>{.y = detail::at(y, first),
-                                                                  .y_stride = y.stride(),
-                                                                  .dy = detail::at(dy, first),
-                                                                  .dy_stride = dy.stride(),
-                                                                  .dx = detail::at(dx, first),
-                                                                  .dx_stride = dx.stride(),
-                                                                  .rows = count,
-                                                                  .features = y.features()},
-                                  context.instruction_set());
-  });
+  detail::softmax_backward_with(kernels::log_softmax_backward<T>, 30, y, dy, dx, context);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

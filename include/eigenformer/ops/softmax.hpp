@@ -7,6 +7,40 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
+namespace detail {
+
+/// Calls body(rows) for blocks of rows of x and y, in parallel. `cost` is the scalar operations that an element takes.
+template <class T, class Body>
+void for_each_softmax_rows(ConstRowsView<T> x, RowsView<T> y, double cost, Context& context, const Body& body) {
+  for_each_row_block(x.rows(), x.features(), cost, context, [&](Index first, Index count) {
+    body(first, kernels::SoftmaxRows<T>{.x = at(x, first),
+                                        .x_stride = x.stride(),
+                                        .y = at(y, first),
+                                        .y_stride = y.stride(),
+                                        .rows = count,
+                                        .features = x.features(),
+                                        .home = home_of<T>(x.rows() * x.features())});
+  });
+}
+
+/// What softmax and its logarithm have in common, forward and backward; `kernel` is theirs.
+template <class T>
+void softmax_with(void (&kernel)(const kernels::SoftmaxRows<T>&, InstructionSet), ConstRowsView<T> x, RowsView<T> y,
+                  Context& context) {
+  constexpr double cost = 30;
+  for_each_softmax_rows(x, y, cost, context,
+                        [&](Index, const kernels::SoftmaxRows<T>& rows) { kernel(rows, context.instruction_set()); });
+}
+template <class T>
+void softmax_backward_with(void (&kernel)(const kernels::SoftmaxBackwardRows<T>&, InstructionSet), double cost,
+                           ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, Context& context) {
+  for_each_softmax_rows(dy, dx, cost, context, [&](Index first, const kernels::SoftmaxRows<T>& gradients) {
+    kernel({at(y, first), y.stride(), gradients}, context.instruction_set());
+  });
+}
+
+}  // namespace detail
+
 /// y_j = exp(x_j) / sum_i exp(x_i) over the last dimension, with the maximum of the row subtracted first, so that no
 /// finite logits overflow. A logit of -infinity gets exactly 0; a row of nothing else is all 0, as it attends to
 /// nothing. A row that holds NaN or +infinity becomes NaN and leaves the others alone. Width 1 gives 1; width 0 does
@@ -16,15 +50,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 template <class T>
 void softmax(ConstRowsView<T> x, RowsView<T> y, Context& context) {
   require_rows(x, x.features(), y, x.features(), "softmax");
-  detail::for_each_row_block(x.rows(), x.features(), 30, context, [&](Index first, Index count) {
-    kernels::softmax(kernels::SoftmaxRows<T>{.x = detail::at(x, first),
-                                             .x_stride = x.stride(),
-                                             .y = detail::at(y, first),
-                                             .y_stride = y.stride(),
-                                             .rows = count,
-                                             .features = x.features()},
-                     context.instruction_set());
-  });
+  detail::softmax_with(kernels::softmax<T>, x, y, context);
 }
 
 /// dx_j = y_j (dy_j - sum_i y_i dy_i), with y = softmax(x).
@@ -33,19 +59,7 @@ template <class T>
 void softmax_backward(ConstRowsView<T> y, ConstRowsView<T> dy, RowsView<T> dx, Context& context) {
   require_rows(y, y.features(), dy, y.features(), "softmax_backward", "y", "dy");
   require_rows(y, y.features(), dx, y.features(), "softmax_backward", "y", "dx");
-  const InstructionSet set =
-      detail::for_streams(context.instruction_set(), y.rows() * y.features() * static_cast<Index>(sizeof(T)));
-  detail::for_each_row_block(y.rows(), y.features(), 4, context, [&](Index first, Index count) {
-    kernels::softmax_backward(kernels::SoftmaxBackwardRows<T>{.y = detail::at(y, first),
-                                                              .y_stride = y.stride(),
-                                                              .dy = detail::at(dy, first),
-                                                              .dy_stride = dy.stride(),
-                                                              .dx = detail::at(dx, first),
-                                                              .dx_stride = dx.stride(),
-                                                              .rows = count,
-                                                              .features = y.features()},
-                              set);
-  });
+  detail::softmax_backward_with(kernels::softmax_backward<T>, 4, y, dy, dx, context);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

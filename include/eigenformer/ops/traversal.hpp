@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/context.hpp>
+#include <eigenformer/kernels/rows.hpp>
 
 #include <algorithm>
 
@@ -16,11 +17,10 @@ inline constexpr Index task_elements = 16384;
 /// An array of more bytes than this does not stay in the cache until it is needed again.
 inline constexpr Index kept_in_cache = Index(1) << 22;
 
-/// The instruction set for passes over several arrays of `bytes` each with little arithmetic. Where memory sets the
-/// pace registers of 512 bits gain nothing, and lose where arrays begin within a cache line, as Eigen's do: each of
-/// their loads and stores is split in two.
-inline InstructionSet for_streams(InstructionSet set, Index bytes) {
-  return set == InstructionSet::avx512 && bytes > kept_in_cache ? InstructionSet::avx2 : set;
+/// Where arrays of so many elements are to be found.
+template <class T>
+kernels::Home home_of(Index elements) {
+  return elements * static_cast<Index>(sizeof(T)) > kept_in_cache ? kernels::Home::memory : kernels::Home::cache;
 }
 
 /// Calls body(first, count) for blocks of rows, in parallel. `cost` is the scalar operations that an element takes.

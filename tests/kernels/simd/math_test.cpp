@@ -188,6 +188,8 @@ TEST_P(VectorExp, of_a_product_does_not_see_its_rounding) {
     std::vector<float> y(lanes);
     ef::kernels::probe<float>(GetParam(), Operation::exp_lifted_product, x.data(), half.data(), zero.data(), y.data());
     EXPECT_LE(ulps(y[0], exact), ulp_limit + 0.5) << a;
+    ef::kernels::probe<float>(GetParam(), Operation::exp_lifted_bell, x.data(), x.data(), x.data(), y.data());
+    EXPECT_LE(ulps(y[0], exact), ulp_limit + 0.5) << a;
     ++cases;
   }
   EXPECT_GT(cases, 8000);

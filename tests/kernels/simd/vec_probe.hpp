@@ -39,7 +39,9 @@ enum class Operation {
   exp,
   exp_lifted,
   exp_lifted_exactly,
-  exp_lifted_product
+  exp_lifted_product,
+  exp_lifted_bell,
+  shrink
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

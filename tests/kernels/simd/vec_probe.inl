@@ -45,10 +45,12 @@ void probe(Operation operation, const T* x, const T* y, const T* z, T* out) {
     case Operation::swap_pairs: result = swap_pairs(a); break;
     case Operation::reduce_add: result = Vec<T>::broadcast(reduce_add(a)); break;
     case Operation::reduce_max: result = Vec<T>::broadcast(reduce_max(a)); break;
+    case Operation::shrink: result = shrink<64>(a); break;
     case Operation::exp: result = exp(a); break;
     case Operation::exp_lifted: result = exp_lifted(a); break;
     case Operation::exp_lifted_exactly: result = exp_lifted_exactly(a); break;
     case Operation::exp_lifted_product: result = exp_lifted_product(a, b, c); break;
+    case Operation::exp_lifted_bell: result = exp_lifted_bell(a); break;
   }
   result.store(out);
 }

@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <string>
@@ -251,6 +253,26 @@ TEST_P(Vec, scales_by_powers_of_two_across_the_whole_range) {
 }
 
 #if !defined(__FAST_MATH__)
+/// a 2^-64 rounded once, also where it is denormal, and zero only where that is nearest.
+TEST_P(Vec, shrinks_with_one_rounding) {
+#if !defined(__FAST_MATH__)  // which flushes what is denormal
+  for (int exponent = -100; exponent < 127; ++exponent) {
+    for (const double digits : {1.0, 1.0000001, 1.25, 1.4999999, 1.5, 1.5000001, 1.9999998}) {
+      for (const double sign : {1.0, -1.0}) {
+        const auto x = static_cast<float>(sign * std::ldexp(digits, exponent));
+        const auto exact = static_cast<float>(std::ldexp(static_cast<double>(x), -64));
+        EXPECT_EQ(apply<float>(Operation::shrink, x), exact) << x;
+        const double far = std::ldexp(static_cast<double>(x), exponent < 0 ? -930 : 0);
+        EXPECT_EQ(apply<double>(Operation::shrink, far), std::ldexp(far, -64)) << far;
+      }
+    }
+  }
+#endif
+  const float nan = apply<float>(Operation::shrink, std::bit_cast<float>(0x7fc00000U));
+  EXPECT_GT(std::bit_cast<std::uint32_t>(nan) & 0x7fffffffU, 0x7f800000U);
+  EXPECT_EQ(apply<float>(Operation::shrink, 0.0F), 0.0F);
+}
+
 TEST_P(Vec, takes_the_second_of_minimum_and_maximum_for_nan) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(apply<float>(Operation::minimum, nan, 2.0F), 2.0F);

@@ -23,8 +23,7 @@ struct Decay {
 };
 template <class T>
 EIGENFORMER_INLINE Decay<T> decay(Vec<T> lifted) {
-  const Vec<T> lowering = Vec<T>::broadcast(exp_lowering<T>);
-  return {lifted, lowered(lifted), fma(lifted, lowering, Vec<T>::broadcast(T(1)))};
+  return {lifted, lowered(lifted), one_plus_lowered(lifted)};
 }
 
 /// |x|, cut at `largest`; NaN stays.
@@ -79,12 +78,10 @@ EIGENFORMER_INLINE Curve<T> evaluate(Tanh, Vec<T> x) {
 template <class T>
 EIGENFORMER_INLINE Vec<T> gated_slope(Vec<T> x, Vec<T> a, Vec<T> slope, Decay<T> e) {
   const Vec<T> one = Vec<T>::broadcast(T(1));
-  const Vec<T> lowering = Vec<T>::broadcast(exp_lowering<T>);
   const Vec<T> s = one / e.one_more;
   const Vec<T> t = e.lifted * s;
   const Vec<T> steep = a * slope;
-  return select(x < Vec<T>::zero(), lowered(opaque(t * fnma(steep, s, one))),
-                s * fma(opaque(steep * t), lowering, one));
+  return select(x < Vec<T>::zero(), lowered(opaque(t * fnma(steep, s, one))), s * one_plus_lowered(opaque(steep * t)));
 }
 
 template <class T>
@@ -93,8 +90,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(Silu, Vec<T> x) {
   const Vec<T> a = magnitude(x, Limits::sigmoid);
   const Decay<T> e = decay(exp_lifted_exactly(-a));
   const Vec<T> tail = opaque((a * e.lifted) / e.one_more);
-  return {fnma(tail, Vec<T>::broadcast(exp_lowering<T>), positive_part(x)),
-          gated_slope(x, a, Vec<T>::broadcast(T(1)), e)};
+  return {minus_lowered(positive_part(x), tail), gated_slope(x, a, Vec<T>::broadcast(T(1)), e)};
 }
 
 /// x s(z) with z = 2 sqrt(2 / pi) (a + 0.044715 a^3) = a (c_0 + c_1 a^2). The tail e^-z has as many wrong digits as z
@@ -113,7 +109,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(GeluTanh, Vec<T> x) {
   const Vec<T> sum_low = sum_error + fma(cubic, product_error(a, a, square), constants_error);
   const Decay<T> e = decay(exp_lifted_product(a, -sum, -a * sum_low));
   const Vec<T> tail = opaque((a * e.lifted) / e.one_more);
-  return {fnma(tail, Vec<T>::broadcast(exp_lowering<T>), positive_part(x)),
+  return {minus_lowered(positive_part(x), tail),
           gated_slope(x, a, fma(Vec<T>::broadcast(T(3)) * cubic, square, linear + linear_low), e)};
 }
 
@@ -151,14 +147,13 @@ template <class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Gelu, Vec<T> x) {
   using Limits = ActivationLimits<T>;
   const Vec<T> a = magnitude(x, Limits::gelu);
-  const Decay<T> e = decay(exp_lifted_product(a, a * Vec<T>::broadcast(T(-0.5)), Vec<T>::zero()));
+  const Vec<T> bell = exp_lifted_bell(a);
   const NormalTail<T> r = normal_tail(a);
-  const Vec<T> tail = opaque((e.lifted * r.ap) / r.denominator);
+  const Vec<T> tail = opaque((bell * r.ap) / r.denominator);
   const Vec<T> density = Vec<T>::broadcast(T(0.39894228040143267794));
-  const Vec<T> slope = opaque(e.lifted * (r.p / r.denominator - a * density));
-  const Vec<T> lowering = Vec<T>::broadcast(exp_lowering<T>);
-  return {fnma(tail, Vec<T>::broadcast(exp_lowering<T>), positive_part(x)),
-          select(x < Vec<T>::zero(), lowered(slope), fnma(slope, lowering, Vec<T>::broadcast(T(1))))};
+  const Vec<T> slope = lowered(bell * (r.p / r.denominator - a * density));
+  const Vec<T> one = Vec<T>::broadcast(T(1));
+  return {minus_lowered(positive_part(x), tail), select(x < Vec<T>::zero(), slope, one - slope)};
 }
 
 /// x c with c = min(max(x + 3, 0), 6) / 6; x is cut at -3, where c is zero, so that -infinity gives 0 too.

@@ -333,6 +333,13 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return a * power_of_two(whole_numbers(n));
 }
 
+/// By fma, as a product alone is slow on some processors where it is denormal or vanishes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
+  constexpr T factor = inverse_power_of_two<T>(n);
+  return fma(a, Vec<T>::broadcast(factor), Vec<T>::zero());
+}
+
 EIGENFORMER_INLINE void stream(Vec<float> x, float* p) {
   EIGENFORMER_X86(_mm256_stream_ps(p, x.value), __builtin_ia32_movntps256(p, x.value));
 }

@@ -29,11 +29,14 @@ typedef double Doubles __attribute__((vector_size(64)));
 typedef std::int32_t Words __attribute__((vector_size(64)));
 typedef long long Longs __attribute__((vector_size(64)));
 typedef float EightFloats __attribute__((vector_size(32)));
+typedef double FourDoubles __attribute__((vector_size(32)));
 typedef short SixteenShorts __attribute__((vector_size(32)));
 typedef short EightShorts __attribute__((vector_size(16)));
 // The same in memory, of any alignment.
 typedef float FloatsInMemory __attribute__((vector_size(64), aligned(1), may_alias));
 typedef double DoublesInMemory __attribute__((vector_size(64), aligned(1), may_alias));
+typedef float EightFloatsInMemory __attribute__((vector_size(32), aligned(1), may_alias));
+typedef double FourDoublesInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short SixteenShortsInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short EightShortsInMemory __attribute__((vector_size(16), aligned(1), may_alias));
 
@@ -89,6 +92,14 @@ struct Vec<float> {
   EIGENFORMER_INLINE static Vec zero() { return {Floats{}}; }
   EIGENFORMER_INLINE static Vec broadcast(float x) { return {x - Floats{}}; }
   EIGENFORMER_INLINE static Vec load(const float* p) { return {*reinterpret_cast<const FloatsInMemory*>(p)}; }
+  EIGENFORMER_INLINE static Vec load_in_halves(const float* p) {
+    EightFloats lower = *reinterpret_cast<const EightFloatsInMemory*>(p);
+    __asm__("" : "+v"(lower));  // the compiler would make one load of two
+    const EightFloats upper = *reinterpret_cast<const EightFloatsInMemory*>(p + 8);
+    return {
+        EIGENFORMER_X86(_mm512_maskz_insertf32x8(all16, _mm512_castps256_ps512(lower), upper, 1),
+                        __builtin_ia32_insertf32x8_mask(__builtin_ia32_ps512_256ps(lower), upper, 1, Floats{}, all16))};
+  }
   EIGENFORMER_INLINE static Vec load(const float* p, Mask<float> mask) {
     return {
         EIGENFORMER_X86(_mm512_maskz_loadu_ps(mask.value, p), __builtin_ia32_loadups512_mask(p, Floats{}, mask.value))};
@@ -117,6 +128,14 @@ struct Vec<double> {
   EIGENFORMER_INLINE static Vec zero() { return {Doubles{}}; }
   EIGENFORMER_INLINE static Vec broadcast(double x) { return {x - Doubles{}}; }
   EIGENFORMER_INLINE static Vec load(const double* p) { return {*reinterpret_cast<const DoublesInMemory*>(p)}; }
+  EIGENFORMER_INLINE static Vec load_in_halves(const double* p) {
+    FourDoubles lower = *reinterpret_cast<const FourDoublesInMemory*>(p);
+    __asm__("" : "+v"(lower));
+    const FourDoubles upper = *reinterpret_cast<const FourDoublesInMemory*>(p + 4);
+    return {
+        EIGENFORMER_X86(_mm512_maskz_insertf64x4(all8, _mm512_castpd256_pd512(lower), upper, 1),
+                        __builtin_ia32_insertf64x4_mask(__builtin_ia32_pd512_256pd(lower), upper, 1, Doubles{}, all8))};
+  }
   EIGENFORMER_INLINE static Vec load(const double* p, Mask<double> mask) {
     return {EIGENFORMER_X86(_mm512_maskz_loadu_pd(mask.value, p),
                             __builtin_ia32_loadupd512_mask(p, Doubles{}, mask.value))};
@@ -322,6 +341,13 @@ EIGENFORMER_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
 template <class T>
 EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return ldexp(a, n);
+}
+
+/// By fma, as a product alone is slow on some processors where it is denormal or vanishes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
+  constexpr T factor = inverse_power_of_two<T>(n);
+  return fma(a, Vec<T>::broadcast(factor), Vec<T>::zero());
 }
 
 EIGENFORMER_INLINE void stream(Vec<float> x, float* p) {

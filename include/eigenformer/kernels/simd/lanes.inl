@@ -12,6 +12,19 @@ struct AllLanes {
   EIGENFORMER_INLINE Vec<T> keep(Vec<T> x, Vec<T>) const { return x; }
 };
 
+/// AllLanes that reads in halves of a register that is as long as a cache line: the same numbers in the same lanes. Where
+/// an array begins within a line, as Eigen's do, and comes from memory, whole reads, each of two lines, wait longer.
+template <class T>
+struct HalvedLanes : AllLanes<T> {
+  EIGENFORMER_INLINE Vec<T> load(const T* p) const {
+    if constexpr (sizeof(Vec<T>) == 64) {
+      return Vec<T>::load_in_halves(p);
+    } else {
+      return Vec<T>::load(p);
+    }
+  }
+};
+
 /// Reads and writes the first lanes of the end of a row; the others read as zero.
 template <class T>
 struct FirstLanes {
@@ -32,11 +45,11 @@ inline constexpr int partials = 4;
 
 /// Calls step(lanes, i, slot) for vectors that begin at element i of 0 .. count - 1, in order; four vectors in turn
 /// have the slots 0 to 3, so that a reduction need not wait for its last addition. Which slot and lane an element meets
-/// depends on its place in the row alone.
-template <class T, class Step>
+/// depends on its place in the row alone. Whole: AllLanes or HalvedLanes.
+template <class T, class Whole = AllLanes<T>, class Step>
 EIGENFORMER_INLINE void for_each_vector(std::ptrdiff_t count, Step& step) {
   constexpr std::ptrdiff_t width = Vec<T>::lanes;
-  const AllLanes<T> all;
+  const Whole all;
   std::ptrdiff_t i = 0;
   for (; i + partials * width <= count; i += partials * width) {
     step(all, i, Slot<0>());
@@ -61,7 +74,7 @@ struct OffsetStep {
 
 /// for_each_vector for steps that treat each element alone: begins with as many lanes as bring `stored` to the start of
 /// a cache line, where a vector is as long as one. Otherwise each of its stores would be split in two.
-template <class T, class Step>
+template <class T, class Whole = AllLanes<T>, class Step>
 EIGENFORMER_INLINE void for_each_vector_on_lines(std::ptrdiff_t count, const T* stored, Step& step) {
   constexpr std::ptrdiff_t width = Vec<T>::lanes;
   if constexpr (sizeof(Vec<T>) == 64) {
@@ -69,11 +82,11 @@ EIGENFORMER_INLINE void for_each_vector_on_lines(std::ptrdiff_t count, const T* 
     if (past != 0 && count >= 4 * width) {
       step(FirstLanes<T>{first_lanes<T>(width - past)}, 0, Slot<1>());
       OffsetStep<Step> rest{step, width - past};
-      for_each_vector<T>(count - (width - past), rest);
+      for_each_vector<T, Whole>(count - (width - past), rest);
       return;
     }
   }
-  for_each_vector<T>(count, step);
+  for_each_vector<T, Whole>(count, step);
 }
 
 /// Partial sums of a row.

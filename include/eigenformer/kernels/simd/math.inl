@@ -78,18 +78,23 @@ EIGENFORMER_INLINE Vec<T> tanh(Vec<T> x) {
   return copysign(m / (Vec<T>::broadcast(T(2)) + m), x);
 }
 
+/// a without the lower half of its digits: products of such numbers are exact.
+template <class T>
+EIGENFORMER_INLINE Vec<T> upper_digits(Vec<T> a) {
+  using Bits = typename Mask<T>::Bits;
+  constexpr Bits lower = (Bits{1} << (sizeof(T) == 4 ? 12 : 27)) - 1;
+  return from_bits<T>(bits(a) & ~lower);
+}
+
 /// a b - rounded, where rounded = a b as a vector holds it: the digits that were lost. |a|, |b| below 2^60.
 template <class T>
 EIGENFORMER_INLINE Vec<T> product_error(Vec<T> a, Vec<T> b, Vec<T> rounded) {
   if constexpr (std::is_same_v<Vec<T>, simd::portable::Vec<T>>) {
     // No fused multiplication: each factor is cut into halves whose products are exact (Dekker 1971).
-    const Vec<T> cut = Vec<T>::broadcast(sizeof(T) == 4 ? T(0x1p12 + 1) : T(0x1p27 + 1));
-    const Vec<T> a_cut = opaque(a * cut);
-    const Vec<T> b_cut = opaque(b * cut);
-    const Vec<T> a_high = opaque(a_cut - opaque(a_cut - a));
-    const Vec<T> b_high = opaque(b_cut - opaque(b_cut - b));
-    const Vec<T> a_low = opaque(a - a_high);
-    const Vec<T> b_low = opaque(b - b_high);
+    const Vec<T> a_high = upper_digits(a);
+    const Vec<T> b_high = upper_digits(b);
+    const Vec<T> a_low = a - a_high;
+    const Vec<T> b_low = b - b_high;
     const Vec<T> crossed = opaque(opaque(a_high * b_high) - rounded) + opaque(a_high * b_low);
     return opaque(opaque(crossed) + opaque(a_low * b_high)) + a_low * b_low;
   } else {
@@ -111,15 +116,36 @@ inline constexpr T exp_lifted_one = sizeof(T) == 4 ? T(0x1p64) : T(0x1p128);  //
 template <class T>
 inline constexpr T exp_lowering = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-128);  ///< 2^-exp_lift
 
-/// x without the lift. By fma, as on some processors a product alone is slow where it is denormal or vanishes.
-template <class T>
-EIGENFORMER_INLINE Vec<T> lowered(Vec<T> x) {
-  return fma(x, Vec<T>::broadcast(exp_lowering<T>), Vec<T>::zero());
-}
-
 /// Whether fma rounds once.
 template <class T>
 inline constexpr bool fused = !std::is_same_v<Vec<T>, simd::portable::Vec<T>>;
+
+/// x without the lift.
+template <class T>
+EIGENFORMER_INLINE Vec<T> lowered(Vec<T> x) {
+  return shrink<static_cast<int>(exp_lift<T>)>(x);
+}
+/// c - x without the lift, for x that is not negative, and NaN only where c is.
+template <class T>
+EIGENFORMER_INLINE Vec<T> minus_lowered(Vec<T> c, Vec<T> x) {
+  if constexpr (fused<T>) {
+    return fnma(x, Vec<T>::broadcast(exp_lowering<T>), c);
+  } else {
+    // The difference of lifted numbers is lowered, as a sum with a denormal product is slow. Those too large to be lifted
+    // have no digit of x: they get the bits added that they were cut by.
+    const Vec<T> cut = minimum(Vec<T>::broadcast(T(1) / (exp_lowering<T> * 4)), c);
+    const Vec<T> difference = opaque(cut * Vec<T>::broadcast(exp_lifted_one<T>)) - x;
+    return from_bits<T>(bits(lowered(opaque(difference))) + (bits(c) - bits(cut)));
+  }
+}
+/// 1 + x without the lift, for x that is not negative; NaN stays. Apart from fma, what is too small to count beside 1 is
+/// raised, so that its product is not denormal.
+template <class T>
+EIGENFORMER_INLINE Vec<T> one_plus_lowered(Vec<T> x) {
+  const Vec<T> one = Vec<T>::broadcast(T(1));
+  const Vec<T> counts = fused<T> ? x : maximum(one, x);
+  return fma(counts, Vec<T>::broadcast(exp_lowering<T>), one);
+}
 
 /// x to the nearest step, in the low bits of the result, which exp2_of_low_bits makes 2^exp_lift e^x of.
 template <class T>
@@ -203,6 +229,23 @@ EIGENFORMER_INLINE Vec<T> exp_lifted_product(Vec<T> a, Vec<T> b, Vec<T> low) {
     return exp_of_steps(steps, r);
   } else {
     return exp_of_steps(steps, exp_remainder(product, n) + (low + product_error(a, b, product)));
+  }
+}
+
+/// e^(-a^2 / 2) in that way, as if the square were not rounded.
+template <class T>
+EIGENFORMER_INLINE Vec<T> exp_lifted_bell(Vec<T> a) {
+  if constexpr (fused<T>) {
+    return exp_lifted_product(a, a * Vec<T>::broadcast(T(-0.5)), Vec<T>::zero());
+  } else {
+    // a^2 = high^2 + (a + high)(a - high), and the first square is exact.
+    const Vec<T> high = upper_digits(a);
+    const Vec<T> steps =
+        opaque(a * a * Vec<T>::broadcast(T(-0.7213475204444817037)) + Vec<T>::broadcast(exp_steps_origin<T>));
+    const Vec<T> n = steps_counted(steps);
+    const Vec<T> rest = (a + high) * (a - high);
+    const Vec<T> r = exp_remainder(opaque(high * high) * Vec<T>::broadcast(T(-0.5)), n);
+    return exp_of_steps(steps, opaque(r) - rest * Vec<T>::broadcast(T(0.5)));
   }
 }
 

@@ -249,6 +249,13 @@ EIGENFORMER_INLINE Vec<double> ldexp_normal(Vec<double> a, Vec<double> n) {
   return a * Vec<double>{vreinterpretq_f64_s64(vaddq_s64(one, vshlq_n_s64(vcvtq_s64_f64(n.value), 52)))};
 }
 
+/// By fma, as a product alone is slow on some processors where it is denormal or vanishes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
+  constexpr T factor = inverse_power_of_two<T>(n);
+  return fma(a, Vec<T>::broadcast(factor), Vec<T>::zero());
+}
+
 template <class T>
 EIGENFORMER_INLINE void stream(Vec<T> x, T* p) {
   x.store(p);

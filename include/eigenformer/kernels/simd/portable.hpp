@@ -17,6 +17,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   fma(a, b, c) = a b + c, rounded once where the machine can (here twice); fnma(a, b, c) = c - a b;
 //   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
 //   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
+//   shrink<n>(a) = a 2^-n, rounded once where it is denormal; without a product that vanishes, which some processors
+//     need a hundred cycles for;
 //   exp2_of_low_bits(a) = 2^(n / exp2_steps<T>) where the low bits of a, a number near 1.5 2^m, hold n and the bias of
 //     the exponent exp2_steps<T> times, rounded to nearest; as fine as a register serves as a table;
 //   stream(x, p) stores at a multiple of the vector's size, past the cache where there is a way (here not), and
@@ -197,12 +199,17 @@ template <class T>
 EIGENFORMER_INLINE Mask<T> operator!(Mask<T> a) {
   return {~a.value};
 }
+#if defined(__x86_64__)
+EIGENFORMER_INLINE bool any(Mask<float> a) { return _mm_movemask_ps((__m128)a.value) != 0; }
+EIGENFORMER_INLINE bool any(Mask<double> a) { return _mm_movemask_pd((__m128d)a.value) != 0; }
+#else
 template <class T>
 EIGENFORMER_INLINE bool any(Mask<T> a) {
   bool result = false;
   for (int i = 0; i < Vec<T>::lanes; ++i) result = result || a.value[i] != 0;
   return result;
 }
+#endif
 template <class T>
 EIGENFORMER_INLINE bool all(Mask<T> a) {
   return !any(!a);
@@ -212,6 +219,12 @@ EIGENFORMER_INLINE Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
   return from_bits<T>((mask.value & bits(yes)) | (~mask.value & bits(no)));
 }
 
+#if defined(__x86_64__)
+EIGENFORMER_INLINE Vec<float> minimum(Vec<float> a, Vec<float> b) { return {_mm_min_ps(a.value, b.value)}; }
+EIGENFORMER_INLINE Vec<double> minimum(Vec<double> a, Vec<double> b) { return {_mm_min_pd(a.value, b.value)}; }
+EIGENFORMER_INLINE Vec<float> maximum(Vec<float> a, Vec<float> b) { return {_mm_max_ps(a.value, b.value)}; }
+EIGENFORMER_INLINE Vec<double> maximum(Vec<double> a, Vec<double> b) { return {_mm_max_pd(a.value, b.value)}; }
+#else
 template <class T>
 EIGENFORMER_INLINE Vec<T> minimum(Vec<T> a, Vec<T> b) {
   return select(a < b, a, b);
@@ -220,6 +233,7 @@ template <class T>
 EIGENFORMER_INLINE Vec<T> maximum(Vec<T> a, Vec<T> b) {
   return select(a > b, a, b);
 }
+#endif
 template <class T>
 EIGENFORMER_INLINE Vec<T> abs(Vec<T> a) {
   using Bits = typename Mask<T>::Bits;
@@ -278,6 +292,15 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   typedef Unsigned UnsignedNative __attribute__((vector_size(16)));
   const auto power = ((UnsignedNative)bits(shifted) << mantissa) + (UnsignedNative)bits(Vec<T>::broadcast(T(1)));
   return a * from_bits<T>((typename Mask<T>::Native)power);
+}
+
+/// What would vanish is zero before; compared by bits, so that NaN stays whatever the compiler assumes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
+  using Limits = std::numeric_limits<T>;
+  constexpr T half_step = (Limits::min)() / inverse_power_of_two<T>(n) * (Limits::epsilon() / 2);
+  const typename Mask<T>::Native stays = bits(abs(a)) > std::bit_cast<typename Mask<T>::Bits>(half_step);
+  return opaque(from_bits<T>(bits(a) & stays) * Vec<T>::broadcast(inverse_power_of_two<T>(n)));
 }
 
 template <class T>

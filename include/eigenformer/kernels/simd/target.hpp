@@ -15,6 +15,18 @@
 // crosses a call goes through memory, and a function that is not inlined at -O2 costs more than the arithmetic.
 #define EIGENFORMER_INLINE [[gnu::always_inline]] inline
 
+namespace eigenformer::inline EIGENFORMER_ABI::simd {
+
+/// 2^-n for n >= 0.
+template <class T>
+constexpr T inverse_power_of_two(int n) {
+  T result = 1;
+  for (int i = 0; i < n; ++i) result /= 2;
+  return result;
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::simd
+
 // EIGENFORMER_DISPATCH(instruction_set, gemm<T>(c, a, b)); returns what kernels::<that target>::gemm<T>(c, a, b)
 // returns, so it is the last statement of a function. An instruction set that this architecture does not know runs
 // `portable`.
