@@ -3,6 +3,7 @@
 
 // Arrangements of other blocks.
 
+#include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/layer.hpp>
@@ -11,5 +12,7 @@
 #include <eigenformer/block/post_norm.hpp>
 #include <eigenformer/block/pre_norm.hpp>
 #include <eigenformer/block/residual.hpp>
+#include <eigenformer/block/sandwich.hpp>
+#include <eigenformer/block/scale_branches.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
