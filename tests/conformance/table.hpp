@@ -5,17 +5,20 @@
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
+#include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/parallel_block.hpp>
 #include <eigenformer/block/post_norm.hpp>
 #include <eigenformer/block/pre_norm.hpp>
+#include <eigenformer/block/sandwich.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/linear.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
+#include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/position/learned.hpp>
 #include <eigenformer/position/rotary.hpp>
@@ -38,6 +41,12 @@ using ParallelLayer =
     ef::ParallelBlock<ef::LayerNorm<T>, ef::MultiQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>>,
                       ef::GatedFeedForward<T, ef::Gelu>>;
 
+/// As in Gemma 3: norms before and after each branch, and of each head's queries and keys.
+template <class T>
+using SandwichLayer =
+    ef::Sandwich<ef::RmsNorm<T>, ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>, ef::RmsNorm<T>>,
+                 ef::GatedFeedForward<T, ef::GeluTanh>>;
+
 template <class T>
 PreNormLayer<T> pre_norm_layer(ef::Random random) {
   return PreNormLayer<T>({.norm = {.dim = 38},
@@ -55,6 +64,7 @@ std::vector<Row<T>> table() {
 
   add("LayerNorm", Features{79}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 79}); });
   add("RmsNorm", Features{79}, [](ef::Random) { return ef::RmsNorm<T>({.dim = 79}); });
+  add("NoNorm", Features{79}, [](ef::Random) { return ef::NoNorm<T>(); });
   add("SinusoidalPositions", Features{74}, [](ef::Random) { return ef::SinusoidalPositions<T>({.dim = 74}); });
   add("SinusoidalPositions_half_split", Features{74},
       [](ef::Random) { return ef::SinusoidalPositions<T, ef::HalfSplit>({.dim = 74}); });
@@ -111,6 +121,36 @@ std::vector<Row<T>> table() {
                                  .attention = {.dim = 38, .heads = 3, .head_dim = 14},
                                  .feed_forward = {.dim = 38, .hidden = 53}},
                                 random.split());
+      },
+      ef::Causal{});
+  add(
+      "Sandwich", Features{38},
+      [](ef::Random random) {
+        return SandwichLayer<T>({.norm = {.dim = 38},
+                                 .attention = {.dim = 38, .heads = 4, .kv_heads = 2, .head_dim = 10},
+                                 .feed_forward = {.dim = 38, .hidden = 53}},
+                                random.split());
+      },
+      ef::Causal{});
+  add(
+      "DeepNorm", Features{38},
+      [](ef::Random random) {
+        return ef::DeepNorm<ef::LayerNorm<T>, ef::MultiHeadAttention<T>, ef::FeedForward<T, ef::Relu>>(
+            {.norm = {.dim = 38},
+             .attention = {.dim = 38, .heads = 2},
+             .feed_forward = {.dim = 38, .hidden = 53},
+             .gains = ef::deep_norm_gains(7)},
+            random.split());
+      },
+      ef::NoMask{});
+  add(
+      "PreNorm_with_inner_norms", Features{38},
+      [](ef::Random random) {
+        using Norm = ef::LayerNorm<T>;
+        using Attention = ef::MultiHeadAttention<T, ef::Linear<T>, ef::NoPosition, ef::NoNorm<T>, Norm>;
+        return ef::PreNorm<Norm, Attention, ef::FeedForward<T, ef::Gelu, ef::Linear<T>, Norm>>(
+            {.norm = {.dim = 38}, .attention = {.dim = 38, .heads = 2}, .feed_forward = {.dim = 38, .hidden = 53}},
+            random.split());
       },
       ef::Causal{});
   add(
