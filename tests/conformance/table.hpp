@@ -11,6 +11,7 @@
 #include <eigenformer/block/parallel_block.hpp>
 #include <eigenformer/block/post_norm.hpp>
 #include <eigenformer/block/pre_norm.hpp>
+#include <eigenformer/block/recurrent.hpp>
 #include <eigenformer/block/sandwich.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
@@ -172,6 +173,16 @@ std::vector<Row<T>> table() {
                               pre_norm_layer<T>(random.split()), ef::RmsNorm<T>({.dim = 38}));
       },
       ef::Causal{});
+  const auto add_recurrent = [&]<class Cell>(std::string name, std::type_identity<Cell>) {
+    add(std::move(name), Features{31},
+        [](ef::Random random) { return ef::Recurrent<Cell>({.in_features = 31, .hidden = 23}, random.split()); });
+  };
+  using Normed = ef::LayerNorm<T>;
+  add_recurrent("Lstm", std::type_identity<ef::LstmCell<T>>());
+  add_recurrent("Lstm_with_layer_norm", std::type_identity<ef::LstmCell<T, Normed>>());
+  add_recurrent("Lstm_with_layer_norm_of_its_cells", std::type_identity<ef::LstmCell<T, Normed, ef::NormedState>>());
+  add_recurrent("Gru", std::type_identity<ef::GruCell<T>>());
+  add_recurrent("Gru_with_layer_norm", std::type_identity<ef::GruCell<T, Normed>>());
   add("Decoder", Tokens{29}, [](ef::Random random) {
     return ef::LlamaDecoder<T>({.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53},
                                random.split());
