@@ -7,7 +7,7 @@ namespace ef = eigenformer;
 
 TEST(RecurrentWeights, start_uniform_in_the_range_of_pytorch) {
   ef::Random random(1);
-  auto weights = ef::RecurrentWeights<double>::start({.in_features = 300, .out_features = 64}, 16, "Block", random);
+  ef::RecurrentWeights<double> weights({.in_features = 300, .out_features = 64}, 16, "Block", random);
   const auto expect_range = [](const auto& values) {
     double largest = 0;
     for (const double value : values) largest = (std::max)(largest, std::abs(value));
@@ -24,7 +24,7 @@ TEST(RecurrentWeights, start_uniform_in_the_range_of_pytorch) {
 TEST(RecurrentWeights, refuse_features_below_one_by_name) {
   ef::Random random(1);
   const auto start = [&](ef::LinearOptions options, ef::Index hidden) {
-    return ef::RecurrentWeights<float>::start(options, hidden, "Lstm", random);
+    return ef::RecurrentWeights<float>(options, hidden, "Lstm", random);
   };
   try {
     start({.in_features = 3, .out_features = 0}, 0);

@@ -48,8 +48,7 @@ struct GruCell : RecurrentWeights<T> {
   struct Memory {};
 
   GruCell(const Options& options, Random random)
-      : RecurrentWeights<T>(RecurrentWeights<T>::start({options.in_features, gates * options.hidden, options.bias},
-                                                       options.hidden, block, random)),
+      : RecurrentWeights<T>({options.in_features, gates * options.hidden, options.bias}, options.hidden, block, random),
         input_norm(detail::norm_over<Norm>(2 * options.hidden, options.norm)),
         hidden_norm(input_norm),
         input_candidate_norm(detail::norm_over<Norm>(options.hidden, options.norm)),

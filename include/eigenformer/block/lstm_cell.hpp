@@ -61,8 +61,7 @@ struct LstmCell : RecurrentWeights<T> {
   };
 
   LstmCell(const Options& options, Random random)
-      : RecurrentWeights<T>(RecurrentWeights<T>::start({options.in_features, gates * options.hidden, options.bias},
-                                                       options.hidden, block, random)),
+      : RecurrentWeights<T>({options.in_features, gates * options.hidden, options.bias}, options.hidden, block, random),
         input_norm(detail::norm_over<Norm>(gates * options.hidden, options.norm)),
         hidden_norm(input_norm),
         cell_norm(detail::norm_over<Norm>(options.hidden, options.norm)) {}

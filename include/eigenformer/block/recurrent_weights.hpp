@@ -10,15 +10,14 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 ///   weight_ih [gates hidden, in]    weight_hh [gates hidden, hidden]    bias_ih, bias_hh [gates hidden], or none
 template <class T>
 struct RecurrentWeights {
-  RecurrentWeights(Linear<T> of_input, Linear<T> of_hidden)
-      : input(std::move(of_input)), hidden(std::move(of_hidden)) {}
-
-  /// With random numbers. Throws OptionError for features below 1.
-  static RecurrentWeights start(const LinearOptions& of_input, Index hidden, std::string_view block, Random& random) {
-    require_positive(of_input.in_features, block, "in_features");
-    require_positive(hidden, block, "hidden");
-    Linear<T> input = drawn(of_input.in_features, of_input.out_features, of_input.bias, hidden, random);
-    return {std::move(input), drawn(hidden, of_input.out_features, of_input.bias, hidden, random)};
+  /// With random numbers, for `block`. Throws OptionError for features below 1.
+  RecurrentWeights(const LinearOptions& of_input, Index features, std::string_view block, Random& random)
+      : input(checked(of_input, features, block), random.split()),
+        hidden({features, of_input.out_features, of_input.bias}, random.split()) {
+    // Linear draws from +-1/sqrt(in).
+    const double factor = std::sqrt(static_cast<double>(of_input.in_features) / static_cast<double>(features));
+    input.weight.value *= static_cast<T>(factor);
+    if (input.bias) input.bias->value *= static_cast<T>(factor);
   }
 
   static void members(auto& self, auto&& visit) {
@@ -32,13 +31,10 @@ struct RecurrentWeights {
   Linear<T> hidden;  ///< weight_hh, bias_hh
 
  private:
-  static Linear<T> drawn(Index in, Index out, bool bias, Index hidden, Random& random) {
-    Linear<T> linear({.in_features = in, .out_features = out, .bias = bias}, random.split());
-    // Linear draws from +-1/sqrt(in).
-    const double factor = std::sqrt(static_cast<double>(in) / static_cast<double>(hidden));
-    linear.weight.value *= static_cast<T>(factor);
-    if (linear.bias) linear.bias->value *= static_cast<T>(factor);
-    return linear;
+  static const LinearOptions& checked(const LinearOptions& of_input, Index features, std::string_view block) {
+    require_positive(of_input.in_features, block, "in_features");
+    require_positive(features, block, "hidden");
+    return of_input;
   }
 };
 
