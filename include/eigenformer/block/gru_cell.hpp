@@ -33,7 +33,7 @@ struct GruCell : RecurrentWeights<T> {
   using Scalar = T;
   using Options = GruOptions<typename Norm::Options>;
   static constexpr std::string_view block = "Gru";
-  static constexpr Index gates = 3;
+  static constexpr Index gates = 3;         ///< rows of the weights for each hidden feature
   static constexpr bool has_cells = false;  ///< whether its state is more than h
   /// Whether the gradient of the share of the step before is another than that of the input's.
   static constexpr bool separate_shares = true;
@@ -45,6 +45,7 @@ struct GruCell : RecurrentWeights<T> {
     std::vector<typename Norm::Cache> hidden_candidate_norm;  ///< of each step
     Buffer<T> candidate_shares;                               ///< [B, L, H], what r multiplies
   };
+  /// Nothing: y holds the states.
   struct Memory {};
 
   GruCell(const Options& options, Random random)
@@ -54,6 +55,9 @@ struct GruCell : RecurrentWeights<T> {
         input_candidate_norm(detail::norm_over<Norm>(options.hidden, options.norm)),
         hidden_candidate_norm(input_candidate_norm) {}
 
+  // What Recurrent calls, in this order.
+
+  /// Throws ShapeError unless the norms are those of so many hidden features.
   void check(Index features) const {
     detail::require_norm_over(2 * features, input_norm, block, "input_norm");
     detail::require_norm_over(2 * features, hidden_norm, block, "hidden_norm");
@@ -61,17 +65,20 @@ struct GruCell : RecurrentWeights<T> {
     detail::require_norm_over(features, hidden_candidate_norm, block, "hidden_candidate_norm");
   }
 
+  /// Of all steps: what W_ih gives, in place.
   void normalise_input(RowsView<T> shares, Context& context, Cache* cache) const {
     const auto [gate, candidate] = parts(shares);
     input_norm.forward(gate, gate, context, cache ? &cache->input_norm : nullptr);
     input_candidate_norm.forward(candidate, candidate, context, cache ? &cache->input_candidate_norm : nullptr);
   }
+  /// Of all steps, in place.
   void normalise_input_backward(RowsView<T> dshares, const Cache& cache, Context& context) {
     const auto [dgate, dcandidate] = parts(dshares);
     input_norm.backward(dgate, cache.input_norm, dgate, context);
     input_candidate_norm.backward(dcandidate, cache.input_candidate_norm, dcandidate, context);
   }
 
+  /// Room for what backward needs of each step.
   Memory begin(const detail::Steps<T>& steps, const RecurrentState<T>*, ScratchScope&, Cache* cache) const {
     if (!cache) return {};
     detail::grow(cache->hidden_norm, steps.length);
@@ -79,9 +86,10 @@ struct GruCell : RecurrentWeights<T> {
     cache->candidate_shares.resize(steps.batch * steps.length * steps.hidden);
     return {};
   }
+  /// What of the last state is the cell's own.
   void end(const detail::Steps<T>&, const Memory&, RecurrentState<T>& last) const { last.c.resize(0, 0); }
 
-  /// share: [rows, 3 hidden], W_hh h + b_hh    before: [rows, hidden], h
+  /// One step of all sequences.   share: [rows, 3 hidden], W_hh h + b_hh    before: [rows, hidden], h
   void step(const detail::Steps<T>& steps, Index t, RowsView<T> share, ConstRowsView<T> before, const Memory&,
             Context& context, Cache* cache) const {
     const auto number = static_cast<std::size_t>(t);
@@ -101,6 +109,7 @@ struct GruCell : RecurrentWeights<T> {
     });
   }
 
+  /// The same step backward: from dy, dh and dc to dgates, dshares, and what of dh and dc goes past the gates.
   void step_back(const detail::Steps<T>& steps, Index t, const detail::StepsBackward<T>& back, const Cache& cache,
                  Context& context) {
     const auto number = static_cast<std::size_t>(t);

@@ -41,7 +41,8 @@ struct LstmCell : RecurrentWeights<T> {
   using Scalar = T;
   using Options = LstmOptions<typename Norm::Options>;
   static constexpr std::string_view block = "Lstm";
-  static constexpr Index gates = 4;
+  static constexpr Index gates = 4;  ///< rows of the weights for each hidden feature
+  /// Whether there is a norm at all.
   static constexpr bool normalises = !std::is_same_v<Norm, NoNorm<T>>;
   static constexpr bool has_cells = true;  ///< whether its state is more than h
   /// Whether the gradient of the share of the step before is another than that of the input's.
@@ -56,8 +57,8 @@ struct LstmCell : RecurrentWeights<T> {
   };
   /// The cells at each step of a call, and what tanh reads.
   struct Memory {
-    T* cells;
-    T* seen;
+    T* cells;  ///< [B, L + 1, H], the first of them the initial ones
+    T* seen;   ///< [B, L, H]
   };
 
   LstmCell(const Options& options, Random random)
@@ -66,15 +67,20 @@ struct LstmCell : RecurrentWeights<T> {
         hidden_norm(input_norm),
         cell_norm(detail::norm_over<Norm>(options.hidden, options.norm)) {}
 
+  // What Recurrent calls, in this order.
+
+  /// Throws ShapeError unless the norms are those of so many hidden features.
   void check(Index features) const {
     detail::require_norm_over(gates * features, input_norm, block, "input_norm");
     detail::require_norm_over(gates * features, hidden_norm, block, "hidden_norm");
     detail::require_norm_over(features, cell_norm, block, "cell_norm");
   }
 
+  /// Of all steps: what W_ih gives, in place.
   void normalise_input(RowsView<T> shares, Context& context, Cache* cache) const {
     input_norm.forward(shares, shares, context, cache ? &cache->input_norm : nullptr);
   }
+  /// Of all steps, in place.
   void normalise_input_backward(RowsView<T> dshares, const Cache& cache, Context& context) {
     input_norm.backward(dshares, cache.input_norm, dshares, context);
   }
@@ -94,6 +100,7 @@ struct LstmCell : RecurrentWeights<T> {
     steps.blank(memory.cells, extent, steps.hidden, 1);
     return memory;
   }
+  /// What of the last state is the cell's own.
   void end(const detail::Steps<T>& steps, const Memory& memory, RecurrentState<T>& last) const {
     last.c.resize(steps.batch, steps.hidden);
     for (Index b = 0; b < steps.batch; ++b) {
@@ -101,7 +108,7 @@ struct LstmCell : RecurrentWeights<T> {
     }
   }
 
-  /// share: [rows, 4 hidden], W_hh h + b_hh.
+  /// One step of all sequences.   share: [rows, 4 hidden], W_hh h + b_hh.
   void step(const detail::Steps<T>& steps, Index t, RowsView<T> share, ConstRowsView<T>, const Memory& memory,
             Context& context, Cache* cache) const {
     const auto number = static_cast<std::size_t>(t);
@@ -133,6 +140,7 @@ struct LstmCell : RecurrentWeights<T> {
     }
   }
 
+  /// The same step backward: from dy, dh and dc to dgates, dshares, and what of dh and dc goes past the gates.
   void step_back(const detail::Steps<T>& steps, Index t, const detail::StepsBackward<T>& back, const Cache& cache,
                  Context& context) {
     const auto number = static_cast<std::size_t>(t);

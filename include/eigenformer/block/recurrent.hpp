@@ -24,18 +24,19 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// @endcode
 template <class Cell_>
 class Recurrent : public Block<Recurrent<Cell_>> {
+  using T = typename Cell_::Scalar;
+
  public:
-  using Cell = Cell_;
-  using Scalar = typename Cell::Scalar;
-  using T = Scalar;
+  using Cell = Cell_;  ///< the type of its cells
+  using Scalar = T;
   using Options = typename Cell::Options;
   static constexpr std::string_view block = Cell::block;
   struct Cache {
-    typename Linear<T>::Cache input;
-    typename Cell::Cache cell;
-    Buffer<T> gates;             ///< [B, L, gates H]
-    Buffer<T> before;            ///< [B, L, H], h before each step
-    std::vector<Index> lengths;  ///< [B], or empty
+    typename Linear<T>::Cache input;  ///< of W_ih
+    typename Cell::Cache cell;        ///< of the steps
+    Buffer<T> gates;                  ///< [B, L, gates H]
+    Buffer<T> before;                 ///< [B, L, H], h before each step
+    std::vector<Index> lengths;       ///< [B], or empty if all have the same
     Index batch = 0;
     Index length = 0;
   };
@@ -104,7 +105,7 @@ class Recurrent : public Block<Recurrent<Cell_>> {
 
   static void members(auto& self, auto&& visit) { visit("", self.cell); }
 
-  Cell cell;
+  Cell cell;  ///< weights and norms
 
  private:
   detail::Steps<T> steps_of(Index batch, Index length, std::span<const Index> lengths) const {

@@ -10,9 +10,10 @@ template <class Norm, class Mixer, class FeedForward>
 struct FourNormParts : TwoNormParts<Norm, Mixer, FeedForward> {
   using Base = TwoNormParts<Norm, Mixer, FeedForward>;
   using Options = typename Base::Options;
+  /// What forward keeps for backward.
   struct Cache : Base::Cache {
-    typename Norm::Cache attention_output_norm;
-    typename Norm::Cache feed_forward_output_norm;
+    typename Norm::Cache attention_output_norm;     ///< of what attention gives
+    typename Norm::Cache feed_forward_output_norm;  ///< of what the feed-forward gives
   };
 
   FourNormParts(const Options& options, Random random)
