@@ -18,15 +18,13 @@ constexpr std::array<Index, 5> full = {11, 11, 11, 11, 11};
 
 template <class Block>
 struct RecurrentOf : testing::Test {
-  using T = typename Block::Scalar;
   RecurrentOf() : block({.in_features = in, .hidden = hidden}, ef::Random(1)) { recurrent::spread(block); }
-  static constexpr bool cells = Block::Cell::has_cells;
-
   Block block;
-  ef::Context context;
-  ef::Tensor<T, 3> x = normal<T>(batch, length, in, 11);
-  ef::Tensor<T, 3> dy = normal<T>(batch, length, hidden, 13);
-  ef::RecurrentState<T> initial = state<T>(batch, hidden, 17, cells);
+  ef::Context one_thread;
+  ef::Tensor<typename Block::Scalar, 3> input = normal<typename Block::Scalar>(batch, length, in, 11);
+  ef::Tensor<typename Block::Scalar, 3> upstream = normal<typename Block::Scalar>(batch, length, hidden, 13);
+  ef::RecurrentState<typename Block::Scalar> start =
+      state<typename Block::Scalar>(batch, hidden, 17, Block::Cell::has_cells);
 };
 using Blocks = testing::Types<ef::Lstm<float>, ef::Lstm<double>, ef::LayerNormLstm<float>, ef::LayerNormLstm<double>,
                               ef::LayerNormStateLstm<float>, ef::LayerNormStateLstm<double>, ef::Gru<float>,
@@ -90,11 +88,11 @@ TYPED_TEST(RecurrentOf, equals_the_reference_for_every_length_and_state) {
   for (const auto& chosen : {lengths, full}) {
     ef::RecurrentState<T> last;
     const ef::Tensor<T, 3> y =
-        this->block(this->x, ef::Unrolling<T>{.lengths = chosen, .initial = &this->initial, .last = &last});
+        this->block(this->input, ef::Unrolling<T>{.lengths = chosen, .initial = &this->start, .last = &last});
     for (Index b = 0; b < batch; ++b) {
       const Index own = chosen[static_cast<std::size_t>(b)];
-      const auto expected = recurrent::expected_of(this->block, reference::widened(&this->x(b, 0, 0), {own, in}),
-                                                   wide_row(this->initial.h, b), wide_row(this->initial.c, b));
+      const auto expected = recurrent::expected_of(this->block, reference::widened(&this->input(b, 0, 0), {own, in}),
+                                                   wide_row(this->start.h, b), wide_row(this->start.c, b));
       const std::vector<T> rows(&y(b, 0, 0), &y(b, 0, 0) + own * hidden);
       const std::vector<T> padding(&y(b, 0, 0) + own * hidden, &y(b, 0, 0) + length * hidden);
       EXPECT_TRUE(within(support::worst_row_nmse(rows, expected.y, hidden), recurrent::row_nmse<T>(length))) << b;
@@ -122,10 +120,10 @@ TYPED_TEST(RecurrentOf, gradients_equal_differences_through_time_lengths_and_sta
     ef::Tensor<T, 3> y(dy.dimensions()), dx(x.dimensions());
     const ef::Unrolling<T> how = {.lengths = own, .initial = &initial, .last = &last};
     typename TypeParam::Cache cache;
-    small.forward(x, y, how, this->context, &cache);
-    small.backward(dy, cache, dx, {.last = &dlast, .initial = &dinitial}, this->context);
+    small.forward(x, y, how, this->one_thread, &cache);
+    small.backward(dy, cache, dx, {.last = &dlast, .initial = &dinitial}, this->one_thread);
     const auto loss = [&] {
-      small.forward(x, y, how, this->context);
+      small.forward(x, y, how, this->one_thread);
       double sum = last.h.cwiseProduct(dlast.h).sum();
       if (TypeParam::Cell::has_cells) sum += last.c.cwiseProduct(dlast.c).sum();
       for (Index i = 0; i < y.size(); ++i) sum += y.data()[i] * dy.data()[i];
@@ -180,14 +178,14 @@ TYPED_TEST(RecurrentOf, float_gradients_equal_double_ones) {
       std::copy(values[next].begin(), values[next].end(), parameter.values().begin());
       ++next;
     });
-    const ef::Tensor<double, 3> x = this->x.template cast<double>(), dy = this->dy.template cast<double>();
-    const ef::RecurrentState<double> initial = {this->initial.h.template cast<double>(),
-                                                this->initial.c.template cast<double>()};
+    const ef::Tensor<double, 3> x = this->input.template cast<double>(), dy = this->upstream.template cast<double>();
+    const ef::RecurrentState<double> initial = {this->start.h.template cast<double>(),
+                                                this->start.c.template cast<double>()};
     ef::RecurrentState<double> wide_dlast;
-    const auto narrow =
-        step_of(this->block, this->x, this->dy, {.lengths = lengths, .initial = &this->initial}, this->context);
+    const auto narrow = step_of(this->block, this->input, this->upstream, {.lengths = lengths, .initial = &this->start},
+                                this->one_thread);
     const auto expected =
-        step_of(wide, x, dy, ef::Unrolling<double>{.lengths = lengths, .initial = &initial}, this->context);
+        step_of(wide, x, dy, ef::Unrolling<double>{.lengths = lengths, .initial = &initial}, this->one_thread);
     // Both start from the same gradient of the last state up to rounding to float.
     const double limit = tolerance::backward_row_nmse<float>;
     EXPECT_TRUE(within(support::worst_row_nmse(narrow.dx, expected.dx, narrow.dx.size()), limit));
@@ -206,16 +204,16 @@ TYPED_TEST(RecurrentOf, float_gradients_equal_double_ones) {
 
 TYPED_TEST(RecurrentOf, what_lies_beyond_an_end_changes_no_bit) {
   using T = typename TypeParam::Scalar;
-  const ef::Unrolling<T> how = {.lengths = lengths, .initial = &this->initial};
-  const auto expected = step_of(this->block, this->x, this->dy, how, this->context);
+  const ef::Unrolling<T> how = {.lengths = lengths, .initial = &this->start};
+  const auto expected = step_of(this->block, this->input, this->upstream, how, this->one_thread);
   for (const T poison : support::poisons<T>()) {
-    auto x = this->x, dy = this->dy;
+    auto x = this->input, dy = this->upstream;
     for (Index b = 0; b < batch; ++b) {
       const Index own = lengths[static_cast<std::size_t>(b)];
       std::fill_n(x.data() + (b * length + own) * in, (length - own) * in, poison);
       std::fill_n(dy.data() + (b * length + own) * hidden, (length - own) * hidden, poison);
     }
-    expect_same(step_of(this->block, x, dy, how, this->context), expected);
+    expect_same(step_of(this->block, x, dy, how, this->one_thread), expected);
     EXPECT_TRUE(support::bit_equal(this->block(x, how), expected.y));
   }
   for (Index b = 0; b < batch; ++b) {
@@ -227,23 +225,24 @@ TYPED_TEST(RecurrentOf, what_lies_beyond_an_end_changes_no_bit) {
 
 TYPED_TEST(RecurrentOf, lengths_of_all_steps_are_no_lengths) {
   using T = typename TypeParam::Scalar;
-  expect_same(step_of(this->block, this->x, this->dy, {.lengths = full, .initial = &this->initial}, this->context),
-              step_of(this->block, this->x, this->dy, {.initial = &this->initial}, this->context));
+  expect_same(
+      step_of(this->block, this->input, this->upstream, {.lengths = full, .initial = &this->start}, this->one_thread),
+      step_of(this->block, this->input, this->upstream, {.initial = &this->start}, this->one_thread));
   const ef::RecurrentState<T> zeros = {ef::Matrix<T>::Zero(batch, hidden), ef::Matrix<T>::Zero(batch, hidden)};
-  expect_same(step_of(this->block, this->x, this->dy, {.initial = &zeros}, this->context),
-              step_of(this->block, this->x, this->dy, ef::Unrolling<T>{}, this->context));
+  expect_same(step_of(this->block, this->input, this->upstream, {.initial = &zeros}, this->one_thread),
+              step_of(this->block, this->input, this->upstream, ef::Unrolling<T>{}, this->one_thread));
 }
 
 /// In pieces of any size, one step among them, with the state handed on; in place of itself, too.
 TYPED_TEST(RecurrentOf, pieces_equal_the_whole) {
   using T = typename TypeParam::Scalar;
-  const ef::Tensor<T, 3> whole = this->block(this->x);
+  const ef::Tensor<T, 3> whole = this->block(this->input);
   for (const std::vector<Index>& pieces : {std::vector<Index>{11}, {4, 7}, {1, 9, 1}, std::vector<Index>(11, 1)}) {
     ef::RecurrentState<T> carried = {ef::Matrix<T>::Zero(batch, hidden), ef::Matrix<T>::Zero(batch, hidden)};
     Index first = 0;
     for (const Index count : pieces) {
       const ef::Tensor<T, 3> y =
-          this->block(part(this->x, first, count), ef::Unrolling<T>{.initial = &carried, .last = &carried});
+          this->block(part(this->input, first, count), ef::Unrolling<T>{.initial = &carried, .last = &carried});
       EXPECT_TRUE(
           within(support::worst_row_nmse(y, part(whole, first, count), hidden), recurrent::row_nmse<T>(length)));
       first += count;
@@ -253,10 +252,10 @@ TYPED_TEST(RecurrentOf, pieces_equal_the_whole) {
 
 TYPED_TEST(RecurrentOf, a_sequence_does_not_see_its_neighbours) {
   using T = typename TypeParam::Scalar;
-  const ef::Tensor<T, 3> all = this->block(this->x, ef::Unrolling<T>{.lengths = lengths});
+  const ef::Tensor<T, 3> all = this->block(this->input, ef::Unrolling<T>{.lengths = lengths});
   const std::array<Index, 3> extents = {1, length, in}, out = {1, length, hidden};
   for (Index b = 0; b < batch; ++b) {
-    const ef::Tensor<T, 3> one = this->x.slice(std::array<Index, 3>{b, 0, 0}, extents);
+    const ef::Tensor<T, 3> one = this->input.slice(std::array<Index, 3>{b, 0, 0}, extents);
     const ef::Tensor<T, 3> expected = all.slice(std::array<Index, 3>{b, 0, 0}, out);
     const std::array<Index, 1> own = {lengths[static_cast<std::size_t>(b)]};
     EXPECT_TRUE(within(support::max_error(this->block(one, ef::Unrolling<T>{.lengths = own}), expected),
@@ -296,12 +295,12 @@ TYPED_TEST(RecurrentOf, same_bits_for_any_threads_and_nothing_allocated) {
 
 TYPED_TEST(RecurrentOf, every_instruction_set_gives_the_same_numbers) {
   using T = typename TypeParam::Scalar;
-  const ef::Tensor<T, 3> expected = this->block(this->x);
+  const ef::Tensor<T, 3> expected = this->block(this->input);
   int sets = 0;
   for (const ef::InstructionSet set : ef::all_instruction_sets) {
     if (!ef::available(set)) continue;
     ef::Context context({.instruction_set = set});
-    EXPECT_TRUE(within(support::worst_row_nmse(this->block(this->x, context), expected, hidden),
+    EXPECT_TRUE(within(support::worst_row_nmse(this->block(this->input, context), expected, hidden),
                        recurrent::row_nmse<T>(length)));
     ++sets;
   }
@@ -312,8 +311,8 @@ TYPED_TEST(RecurrentOf, every_instruction_set_gives_the_same_numbers) {
 TYPED_TEST(RecurrentOf, stays_finite_with_inputs_of_any_size) {
   using T = typename TypeParam::Scalar;
   for (const double scale : {1e4, 1e18, 1e30}) {
-    const ef::Tensor<T, 3> x = this->x * static_cast<T>(scale);
-    const auto step = step_of(this->block, x, this->dy, ef::Unrolling<T>{}, this->context);
+    const ef::Tensor<T, 3> x = this->input * static_cast<T>(scale);
+    const auto step = step_of(this->block, x, this->upstream, ef::Unrolling<T>{}, this->one_thread);
     EXPECT_TRUE(support::all_finite(step.y)) << scale;
     EXPECT_TRUE(support::all_finite(step.dx)) << scale;
   }
@@ -322,16 +321,16 @@ TYPED_TEST(RecurrentOf, stays_finite_with_inputs_of_any_size) {
 TYPED_TEST(RecurrentOf, rejects_what_does_not_fit_and_writes_nothing) {
   using T = typename TypeParam::Scalar;
   const std::string name(TypeParam::block);
-  ef::Tensor<T, 3> y(batch, length, hidden), wide(batch, length, hidden + 1), dx(this->x.dimensions());
+  ef::Tensor<T, 3> y(batch, length, hidden), wide(batch, length, hidden + 1), dx(this->input.dimensions());
   y.setConstant(T(17));
   dx.setConstant(T(17));
   typename TypeParam::Cache cache;
   const auto forward = [&](const ef::Unrolling<T>& how) {
-    this->block.forward(this->x, y, how, this->context, &cache);
+    this->block.forward(this->input, y, how, this->one_thread, &cache);
   };
-  EXPECT_EQ(complaint([&] { this->block.forward(wide, y, this->context); }),
+  EXPECT_EQ(complaint([&] { this->block.forward(wide, y, this->one_thread); }),
             name + ": expected last dimension 7, got x of shape [5, 11, 30]");
-  EXPECT_EQ(complaint([&] { this->block.forward(this->x, wide, this->context); }),
+  EXPECT_EQ(complaint([&] { this->block.forward(this->input, wide, this->one_thread); }),
             name + ": expected y of shape [5, 11, 29], got [5, 11, 30]");
   const std::array<Index, 4> few = {1, 2, 3, 4};
   EXPECT_EQ(complaint([&] { forward({.lengths = few}); }),
@@ -339,30 +338,30 @@ TYPED_TEST(RecurrentOf, rejects_what_does_not_fit_and_writes_nothing) {
   const std::array<Index, 5> long_one = {1, 2, 12, 4, 5}, negative = {1, 2, 3, -1, 5};
   EXPECT_EQ(complaint([&] { forward({.lengths = long_one}); }), name + ": expected lengths in 0 .. 11, got 12");
   EXPECT_EQ(complaint([&] { forward({.lengths = negative}); }), name + ": expected lengths in 0 .. 11, got -1");
-  ef::RecurrentState<T> other = this->initial;
+  ef::RecurrentState<T> other = this->start;
   other.h.resize(batch, hidden + 1);
   EXPECT_EQ(complaint([&] { forward({.initial = &other}); }),
             name + ": expected h of the initial state of shape [5, 29], got [5, 30]");
   if (TypeParam::Cell::has_cells) {
-    other = this->initial;
+    other = this->start;
     other.c.resize(0, 0);
     EXPECT_EQ(complaint([&] { forward({.initial = &other}); }),
               name + ": expected c of the initial state of shape [5, 29], got [0, 0]");
   }
-  EXPECT_EQ(complaint([&] { this->block.backward(this->dy, cache, dx, this->context); }),
+  EXPECT_EQ(complaint([&] { this->block.backward(this->upstream, cache, dx, this->one_thread); }),
             name + ": expected dy of shape [0, 0, 29], got [5, 11, 29]");
   for (Index i = 0; i < y.size(); ++i) ASSERT_EQ(y.data()[i], T(17));
   forward({});
-  other = this->initial;
+  other = this->start;
   other.h.resize(2, hidden);
-  EXPECT_EQ(complaint([&] { this->block.backward(this->dy, cache, dx, {.last = &other}, this->context); }),
+  EXPECT_EQ(complaint([&] { this->block.backward(this->upstream, cache, dx, {.last = &other}, this->one_thread); }),
             name + ": expected h of the last state's gradient of shape [5, 29], got [2, 29]");
-  EXPECT_THROW(this->block.backward(part(this->dy, 0, 3), cache, dx, this->context), ef::ShapeError);
+  EXPECT_THROW(this->block.backward(part(this->upstream, 0, 3), cache, dx, this->one_thread), ef::ShapeError);
   this->block.cell.hidden.weight.trainable = false;
   forward({});
   this->block.cell.hidden.weight.trainable = true;
   if (TypeParam::Cell::has_cells) {
-    EXPECT_EQ(complaint([&] { this->block.backward(this->dy, cache, dx, this->context); }),
+    EXPECT_EQ(complaint([&] { this->block.backward(this->upstream, cache, dx, this->one_thread); }),
               name + ": expected the states of forward in the cache, but weight_hh was frozen then");
   }
   for (Index i = 0; i < dx.size(); ++i) ASSERT_EQ(dx.data()[i], T(17));
@@ -372,13 +371,13 @@ TYPED_TEST(RecurrentOf, rejects_weights_that_do_not_go_together) {
   using T = typename TypeParam::Scalar;
   auto& cell = this->block.cell;
   cell.hidden = ef::Linear<T>({.in_features = hidden, .out_features = 5}, ef::Random(1));
-  EXPECT_THROW(this->block(this->x), ef::ShapeError);
+  EXPECT_THROW(this->block(this->input), ef::ShapeError);
   EXPECT_THROW(TypeParam{cell}, ef::ShapeError);
   EXPECT_THROW(TypeParam({.in_features = 0, .hidden = 5}, ef::Random(1)), ef::OptionError);
   EXPECT_THROW(TypeParam({.in_features = 3, .hidden = 0}, ef::Random(1)), ef::OptionError);
   TypeParam replaced({.in_features = in, .hidden = hidden}, ef::Random(1));
   if constexpr (requires { replaced.cell.input_norm.weight; }) {
     replaced.cell.hidden_norm = ef::LayerNorm<T>({.dim = 5});
-    EXPECT_THROW(replaced(this->x), ef::ShapeError);
+    EXPECT_THROW(replaced(this->input), ef::ShapeError);
   }
 }

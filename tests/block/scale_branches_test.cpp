@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/pre_norm.hpp>
 #include <eigenformer/block/scale_branches.hpp>
@@ -20,8 +20,7 @@ using Layer = ef::PreNorm<ef::LayerNorm<float>,
                                                  ef::LayerNorm<float>, ef::LayerNorm<float>>,
                           ef::FeedForward<float, ef::Gelu, ef::Linear<float, Storage>, ef::LayerNorm<float>>>;
 
-template <class Storage>
-std::map<std::string, std::vector<float>> values_of(const Layer<Storage>& layer) {
+std::map<std::string, std::vector<float>> values_of(const auto& layer) {
   std::map<std::string, std::vector<float>> all;
   layer.visit_parameters([&](const ef::Name& name, const auto& parameter) {
     for (const auto value : parameter.values()) all[name.str()].push_back(ef::widened<float>(value));
@@ -33,7 +32,7 @@ template <class Storage>
 void expect_scaled() {
   Layer<Storage> layer({.norm = {.dim = 6}, .attention = {.dim = 6, .heads = 2}, .feed_forward = {.dim = 6}},
                        ef::Random(1));
-  auto expected = values_of<Storage>(layer);
+  auto expected = values_of(layer);
   int scaled = 0;
   for (const char* name :
        {"attention.value.weight", "attention.output.weight", "feed_forward.up.weight", "feed_forward.down.weight"}) {
@@ -42,7 +41,7 @@ void expect_scaled() {
   }
   EXPECT_EQ(scaled, 4);
   ef::scale_branches(layer, 0.5);
-  EXPECT_EQ(values_of<Storage>(layer), expected);
+  EXPECT_EQ(values_of(layer), expected);
 }
 
 }  // namespace
