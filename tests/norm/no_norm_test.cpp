@@ -22,7 +22,7 @@ TEST(NoNorm, gives_back_what_it_reads_in_any_memory) {
     for (int j = 0; j < 7; ++j) x(n, j) = static_cast<float>(10 * n + j);
   }
   const ef::ConstRowsView<float> read(x.data(), 5, 7, 11);
-  const ef::RowsView<float> written(y.data(), 5, 7, 13);
+  ef::RowsView<float> written(y.data(), 5, 7, 13);
   norm.forward(read, written, context, &cache);
   EXPECT_TRUE(support::bit_equal(ef::Matrix<float>(written), ef::Matrix<float>(read)));
   EXPECT_TRUE(y.untouched_outside());
