@@ -103,6 +103,17 @@ struct Heads {
 inline constexpr std::array rotary = {Heads{"Llama 110M", 512, 12, 64}, Heads{"", 2048, 32, 128},
                                       Heads{"", 1, 32, 128}};
 
+/// A recurrent layer over a batch of sequences.
+struct Recurrent {
+  Index batch, length, features, hidden;
+  constexpr std::array<Index, 4> dimensions() const { return {batch, length, features, hidden}; }
+  std::string shape() const {
+    return std::to_string(batch) + " x " + std::to_string(length) + ", " + std::to_string(features) + " -> " +
+           std::to_string(hidden);
+  }
+};
+inline constexpr std::array recurrent = {Recurrent{32, 64, 256, 256}, Recurrent{1, 256, 256, 256}};
+
 /// A decoder language model with `before` positions in its key/value cache, given `tokens` more.
 struct Decoder {
   std::string_view model;

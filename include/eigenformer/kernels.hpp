@@ -15,6 +15,7 @@
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/product.hpp>
+#include <eigenformer/kernels/recurrent.hpp>
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/rows.hpp>
 #include <eigenformer/kernels/softmax.hpp>

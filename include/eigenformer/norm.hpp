@@ -4,5 +4,6 @@
 // Normalisation layers.
 
 #include <eigenformer/norm/layer_norm.hpp>
+#include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/norm/normalise.hpp>
 #include <eigenformer/norm/rms_norm.hpp>

@@ -3,7 +3,11 @@
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
 
+#include <eigenformer/norm/layer_norm.hpp>
+#include <eigenformer/norm/rms_norm.hpp>
+
 #include "attention/golden_case.hpp"
+#include "reference/model.hpp"
 #include "support/allocation.hpp"
 #include "support/compare.hpp"
 #include "support/inputs.hpp"
@@ -52,6 +56,85 @@ TEST(GroupedQueryAttention, names_its_parameters) {
   std::string names;
   block.visit_parameters([&](const ef::Name& name, const auto&) { names += name.str() + " "; });
   EXPECT_EQ(names, "query.weight query.bias key.weight key.bias value.weight value.bias output.weight output.bias ");
+}
+
+template <class T>
+using Normed = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>, ef::RmsNorm<T>, ef::LayerNorm<T>>;
+
+TEST(GroupedQueryAttention, names_its_norms_as_checkpoints_do) {
+  const Normed<float> block({.dim = 12, .heads = 4}, ef::Random(1));
+  std::string names;
+  block.visit_parameters([&](const ef::Name& name, const auto&) { names += name.str() + " "; });
+  EXPECT_EQ(names,
+            "query.weight key.weight value.weight output.weight query_norm.weight key_norm.weight inner_norm.weight "
+            "inner_norm.bias ");
+}
+
+TEST(GroupedQueryAttention, hands_options_to_its_norms) {
+  const Normed<float> block({.dim = 12,
+                             .heads = 4,
+                             .head_dim = 6,
+                             .value_dim = 5,
+                             .query_key_norm = {.epsilon = 1e-3},
+                             .inner_norm = {.bias = false}},
+                            ef::Random(1));
+  EXPECT_EQ(block.query_norm.input_features(), 6);
+  EXPECT_EQ(block.query_norm.epsilon, 1e-3);
+  EXPECT_EQ(block.key_norm.epsilon, 1e-3);
+  EXPECT_EQ(block.inner_norm.input_features(), 20);
+  EXPECT_FALSE(block.inner_norm.bias);
+}
+
+/// Gains of one and biases of zero hide mistakes.
+template <class Block>
+void spread_gains(Block& block) {
+  support::Generator random(29);
+  block.visit_parameters([&](const ef::Name&, auto& parameter) {
+    for (auto& value : parameter.values()) value += static_cast<typename Block::Scalar>(0.3 * random.normal());
+  });
+}
+
+template <class T>
+void expect_norms_of_the_reference() {
+  using reference::widened;
+  Normed<T> block({.dim = 19, .heads = 6, .kv_heads = 3, .head_dim = 10, .value_dim = 7}, ef::Random(3));
+  spread_gains(block);
+  const auto projection = [](const ef::Linear<T>& linear) -> reference::Projection<double> {
+    return {widened(linear.weight.value.data(), {linear.output_features(), linear.input_features()}), {}};
+  };
+  const auto gains = [](const ef::Parameter<T>& weight) { return widened(weight.value.data(), {weight.size()}); };
+  const reference::AttentionWeights<double> weights = {
+      .query = projection(block.query),
+      .key = projection(block.key),
+      .value = projection(block.value),
+      .output = projection(block.output),
+      .query_norm = [&](const auto& q) { return reference::rms_norm(q, gains(block.query_norm.weight), 1e-6).y; },
+      .key_norm = [&](const auto& k) { return reference::rms_norm(k, gains(block.key_norm.weight), 1e-6).y; },
+      .inner_norm =
+          [&](const auto& h) {
+            return reference::layer_norm(h, gains(block.inner_norm.weight), gains(*block.inner_norm.bias), 1e-5).y;
+          }};
+  const auto x = normal<T>(2, 11, 19, 5);
+  reference::AttentionModuleOptions options = {
+      .heads = 6,
+      .kv_heads = 3,
+      .rotary = reference::RotaryOptions{.dim = 10, .pairs = reference::RotaryPairs::half_split}};
+  options.attention.mask = reference::causal_mask(0);
+  const auto wide = widened(x.data(), {2, 11, 19});
+  const auto expected = reference::multi_head_attention(wide, wide, weights, options);
+  EXPECT_TRUE(support::within(support::worst_row_nmse(block(x, ef::Causal{}), expected, 19),
+                              4 * support::tolerance::attention_row_nmse<T>(4)));
+}
+
+TEST(GroupedQueryAttention, normalises_queries_and_keys_before_they_turn_and_heads_before_the_output) {
+  expect_norms_of_the_reference<float>();
+  expect_norms_of_the_reference<double>();
+}
+
+TEST(GroupedQueryAttention, keeps_its_promise_of_cross_attention_with_norms) {
+  Normed<double> block({.dim = 6, .heads = 2, .head_dim = 4, .memory_dim = 6}, ef::Random(1));
+  const auto x = normal<double>(2, 5, 6, 2);
+  EXPECT_TRUE(support::bit_equal(block(x, x, ef::NoMask{}), block(x, ef::NoMask{})));
 }
 
 TEST(GroupedQueryAttention, with_all_heads_is_multi_head_attention) {
@@ -105,6 +188,9 @@ TEST(GroupedQueryAttention, steps_through_the_cache_equal_one_forward) {
       Rotated<float>({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 14, .value_dim = 5}, ef::Random(7)), 1e-6);
   expect_steps_equal_forward<Rotated<double>, double>(
       Rotated<double>({.dim = 30, .heads = 3, .kv_heads = 3, .softcap = 2}, ef::Random(7)), 2e-15);
+  Normed<double> normed({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 14, .value_dim = 5}, ef::Random(7));
+  spread_gains(normed);
+  expect_steps_equal_forward<Normed<double>, double>(normed, 8e-15);
   expect_steps_equal_forward<ef::MultiHeadAttention<float>, float>(
       ef::MultiHeadAttention<float>({.dim = 22, .heads = 11}, ef::Random(7)), 1e-6);
   expect_steps_equal_forward<ef::MultiQueryAttention<float>, float>(
@@ -182,6 +268,9 @@ TEST(GroupedQueryAttention, gradients_match_differences) {
   run(Rotated<double>({.dim = 6, .heads = 4, .kv_heads = 2, .head_dim = 2, .value_dim = 3}, ef::Random(1)),
       ef::Causal{});
   run(Rotated<double>({.dim = 6, .heads = 3, .softcap = 1.5}, ef::Random(1)), ef::NoMask{});
+  Normed<double> normed({.dim = 6, .heads = 4, .kv_heads = 2, .head_dim = 4, .value_dim = 3}, ef::Random(1));
+  spread_gains(normed);
+  run(normed, ef::Causal{});
   run(ef::MultiHeadAttention<double>({.dim = 6, .heads = 2}, ef::Random(1)), ef::Padding{lengths});
   run(ef::MultiQueryAttention<double>({.dim = 6, .heads = 3, .bias = true}, ef::Random(1)), ef::Causal{});
 }
@@ -329,6 +418,15 @@ TEST(GroupedQueryAttention, rejects_tensors_that_do_not_fit_and_writes_nothing) 
   block.value = ef::Linear<float>({.in_features = 6, .out_features = 4}, ef::Random(1));
   EXPECT_EQ(message_of([&] { block.forward(x, y, ef::NoMask{}, context); }),
             "MultiHeadAttention: expected value to map 6 to 6 features, got 6 to 4");
+  for (Index i = 0; i < y.size(); ++i) EXPECT_EQ(y.data()[i], 17.0F);
+  Normed<float> normed({.dim = 6, .heads = 2}, ef::Random(1));
+  normed.key_norm = ef::RmsNorm<float>({.dim = 5});
+  EXPECT_EQ(message_of([&] { normed.forward(x, y, ef::NoMask{}, context); }),
+            "GroupedQueryAttention: expected key_norm over 3 features, got 5");
+  normed.key_norm = normed.query_norm;
+  normed.inner_norm = ef::LayerNorm<float>({.dim = 5});
+  EXPECT_EQ(message_of([&] { normed.forward(x, y, ef::NoMask{}, context); }),
+            "GroupedQueryAttention: expected inner_norm over 6 features, got 5");
   for (Index i = 0; i < y.size(); ++i) EXPECT_EQ(y.data()[i], 17.0F);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/block/feed_forward.hpp>
+#include <eigenformer/norm/layer_norm.hpp>
 
 #include <gtest/gtest.h>
 
@@ -59,6 +60,25 @@ TYPED_TEST(FeedForwardOf, hidden_is_four_times_as_wide_unless_said) {
   EXPECT_TRUE(block.up.bias && block.down.bias);
   const ef::FeedForward<TypeParam, ef::Gelu> bare({.dim = 6, .hidden = 5, .bias = false}, ef::Random(1));
   EXPECT_FALSE(bare.up.bias || bare.down.bias);
+}
+
+TYPED_TEST(FeedForwardOf, normalises_what_the_second_projection_reads) {
+  using T = TypeParam;
+  support::Generator random(1);
+  ef::FeedForward<T, ef::Gelu, ef::Linear<T>, ef::LayerNorm<T>> block(
+      {.dim = 13, .hidden = 31, .inner_norm = {.epsilon = 0.5}}, ef::Random(1));
+  support::fill(block.inner_norm.weight.value, support::Distribution::normal, random);
+  support::fill(block.inner_norm.bias->value, support::Distribution::normal, random);
+  ef::Tensor<T, 3> x(2, 7, 13);
+  support::fill(x, support::Distribution::normal, random);
+  auto hidden = wide(block.up)(reference::widened(x.data(), {2, 7, 13}));
+  for (double& number : hidden.values) number = reference::gelu(number);
+  const auto normed = reference::layer_norm(hidden, reference::widened(block.inner_norm.weight.value.data(), {31}),
+                                            reference::widened(block.inner_norm.bias->value.data(), {31}), 0.5);
+  EXPECT_TRUE(
+      within(support::worst_row_nmse(block(x), wide(block.down)(normed.y), 13), 4 * tolerance::gemm_row_nmse<T>));
+  block.inner_norm = ef::LayerNorm<T>({.dim = 7});
+  EXPECT_THROW(block(x), ef::ShapeError);
 }
 
 TYPED_TEST(FeedForwardOf, rejects_projections_that_do_not_fit) {

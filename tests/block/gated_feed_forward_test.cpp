@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/block/gated_feed_forward.hpp>
+#include <eigenformer/norm/rms_norm.hpp>
 
 #include <gtest/gtest.h>
 
@@ -72,6 +73,24 @@ TYPED_TEST(GatedFeedForwardOf, matches_published_vectors) {
   EXPECT_TRUE(within(support::worst_row_nmse(block.up.weight.gradient, golden.values<double>("grad.w_up"), 32), limit));
   EXPECT_TRUE(
       within(support::worst_row_nmse(block.down.weight.gradient, golden.values<double>("grad.w_down"), 44), limit));
+}
+
+TYPED_TEST(GatedFeedForwardOf, normalises_what_the_last_projection_reads) {
+  using T = TypeParam;
+  support::Generator random(1);
+  ef::GatedFeedForward<T, ef::Silu, ef::Linear<T>, ef::RmsNorm<T>> block({.dim = 13, .hidden = 31}, ef::Random(1));
+  support::fill(block.inner_norm.weight.value, support::Distribution::normal, random);
+  ef::Tensor<T, 3> x(2, 7, 13);
+  support::fill(x, support::Distribution::normal, random);
+  const auto rows = reference::widened(x.data(), {2, 7, 13});
+  auto hidden = wide(block.gate)(rows);
+  const auto up = wide(block.up)(rows);
+  for (long i = 0; i < hidden.size(); ++i) hidden.data()[i] = reference::silu(hidden.data()[i]) * up.data()[i];
+  const auto gain = reference::widened(block.inner_norm.weight.value.data(), {31});
+  EXPECT_TRUE(within(support::worst_row_nmse(block(x), wide(block.down)(reference::rms_norm(hidden, gain, 1e-6).y), 13),
+                     4 * tolerance::gemm_row_nmse<T>));
+  block.inner_norm = ef::RmsNorm<T>({.dim = 7});
+  EXPECT_THROW(block(x), ef::ShapeError);
 }
 
 TYPED_TEST(GatedFeedForwardOf, rejects_projections_that_do_not_fit) {

@@ -77,6 +77,16 @@ TYPED_TEST(ResidualOf, may_write_over_either_summand) {
   EXPECT_TRUE(support::bit_equal(doubled, plain_sum(x, x)));
 }
 
+/// By a factor of two, whose products are exact, so that there is one right answer again.
+TYPED_TEST(ResidualOf, counts_x_as_often_as_it_is_told) {
+  using T = TypeParam;
+  ef::Context context;
+  const ef::Matrix<T> x = random_rows<T>(5, 13, 1), f = random_rows<T>(5, 13, 2);
+  ef::Matrix<T> y(5, 13);
+  ef::residual<T>(x, f, y, context, 2);
+  EXPECT_TRUE(support::bit_equal(y, plain_sum(ef::Matrix<T>(2 * x), f)));
+}
+
 TYPED_TEST(ResidualOf, takes_no_memory) {
   using T = TypeParam;
   if (!support::AllocationCounter::available()) GTEST_SKIP() << support::AllocationCounter::why_not();

@@ -5,17 +5,21 @@
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
+#include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/parallel_block.hpp>
 #include <eigenformer/block/post_norm.hpp>
 #include <eigenformer/block/pre_norm.hpp>
+#include <eigenformer/block/recurrent.hpp>
+#include <eigenformer/block/sandwich.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/linear.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
+#include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/position/learned.hpp>
 #include <eigenformer/position/rotary.hpp>
@@ -38,6 +42,12 @@ using ParallelLayer =
     ef::ParallelBlock<ef::LayerNorm<T>, ef::MultiQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>>,
                       ef::GatedFeedForward<T, ef::Gelu>>;
 
+/// As in Gemma 3: norms before and after each branch, and of each head's queries and keys.
+template <class T>
+using SandwichLayer =
+    ef::Sandwich<ef::RmsNorm<T>, ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>, ef::RmsNorm<T>>,
+                 ef::GatedFeedForward<T, ef::GeluTanh>>;
+
 template <class T>
 PreNormLayer<T> pre_norm_layer(ef::Random random) {
   return PreNormLayer<T>({.norm = {.dim = 38},
@@ -55,6 +65,7 @@ std::vector<Row<T>> table() {
 
   add("LayerNorm", Features{79}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 79}); });
   add("RmsNorm", Features{79}, [](ef::Random) { return ef::RmsNorm<T>({.dim = 79}); });
+  add("NoNorm", Features{79}, [](ef::Random) { return ef::NoNorm<T>(); });
   add("SinusoidalPositions", Features{74}, [](ef::Random) { return ef::SinusoidalPositions<T>({.dim = 74}); });
   add("SinusoidalPositions_half_split", Features{74},
       [](ef::Random) { return ef::SinusoidalPositions<T, ef::HalfSplit>({.dim = 74}); });
@@ -114,6 +125,36 @@ std::vector<Row<T>> table() {
       },
       ef::Causal{});
   add(
+      "Sandwich", Features{38},
+      [](ef::Random random) {
+        return SandwichLayer<T>({.norm = {.dim = 38},
+                                 .attention = {.dim = 38, .heads = 4, .kv_heads = 2, .head_dim = 10},
+                                 .feed_forward = {.dim = 38, .hidden = 53}},
+                                random.split());
+      },
+      ef::Causal{});
+  add(
+      "DeepNorm", Features{38},
+      [](ef::Random random) {
+        return ef::DeepNorm<ef::LayerNorm<T>, ef::MultiHeadAttention<T>, ef::FeedForward<T, ef::Relu>>(
+            {.norm = {.dim = 38},
+             .attention = {.dim = 38, .heads = 2},
+             .feed_forward = {.dim = 38, .hidden = 53},
+             .gains = ef::deep_norm_gains(7)},
+            random.split());
+      },
+      ef::NoMask{});
+  add(
+      "PreNorm_with_inner_norms", Features{38},
+      [](ef::Random random) {
+        using Norm = ef::LayerNorm<T>;
+        using Attention = ef::MultiHeadAttention<T, ef::Linear<T>, ef::NoPosition, ef::NoNorm<T>, Norm>;
+        return ef::PreNorm<Norm, Attention, ef::FeedForward<T, ef::Gelu, ef::Linear<T>, Norm>>(
+            {.norm = {.dim = 38}, .attention = {.dim = 38, .heads = 2}, .feed_forward = {.dim = 38, .hidden = 53}},
+            random.split());
+      },
+      ef::Causal{});
+  add(
       "Stack", Features{38},
       [](ef::Random random) {
         return ef::Stack<PreNormLayer<T>>(
@@ -132,6 +173,16 @@ std::vector<Row<T>> table() {
                               pre_norm_layer<T>(random.split()), ef::RmsNorm<T>({.dim = 38}));
       },
       ef::Causal{});
+  const auto add_recurrent = [&]<class Cell>(std::string name, std::type_identity<Cell>) {
+    add(std::move(name), Features{31},
+        [](ef::Random random) { return ef::Recurrent<Cell>({.in_features = 31, .hidden = 23}, random.split()); });
+  };
+  using Normed = ef::LayerNorm<T>;
+  add_recurrent("Lstm", std::type_identity<ef::LstmCell<T>>());
+  add_recurrent("Lstm_with_layer_norm", std::type_identity<ef::LstmCell<T, Normed>>());
+  add_recurrent("Lstm_with_layer_norm_of_its_cells", std::type_identity<ef::LstmCell<T, Normed, ef::NormedState>>());
+  add_recurrent("Gru", std::type_identity<ef::GruCell<T>>());
+  add_recurrent("Gru_with_layer_norm", std::type_identity<ef::GruCell<T, Normed>>());
   add("Decoder", Tokens{29}, [](ef::Random random) {
     return ef::LlamaDecoder<T>({.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53},
                                random.split());

@@ -402,6 +402,21 @@ TEST(DecoderNames, are_dotted_and_a_tied_output_has_none) {
   EXPECT_EQ(ef::parameter_count(untied), ef::parameter_count(tied) + 5 * 4);
 }
 
+TEST(DecoderShapes, layers_may_be_placed_otherwise_and_have_norms_inside) {
+  using Attention = ef::GroupedQueryAttention<double, ef::Linear<double>, ef::Rotary<>, ef::RmsNorm<double>>;
+  using Layer = ef::DeepNorm<ef::RmsNorm<double>, Attention, ef::GatedFeedForward<double, ef::Silu>>;
+  const ef::Decoder<double, Layer> model({.vocabulary = 29, .dim = 12, .layers = 8, .heads = 2, .epsilon = 0.5},
+                                         ef::Random(1));
+  for (const Layer& layer : model.layers.layers) {
+    EXPECT_DOUBLE_EQ(layer.alpha, 2);  // (2 * 8)^(1/4)
+    EXPECT_EQ(layer.attention.query_norm.epsilon, 0.5);
+    EXPECT_EQ(layer.attention.query_norm.input_features(), 6);
+  }
+  Tokens tokens(1, 5);
+  tokens.setValues({{3, 1, 4, 1, 5}});
+  EXPECT_TRUE(support::all_finite(model(tokens)));
+}
+
 TEST(DecoderShapes, heads_may_be_of_any_size_and_projections_have_biases) {
   const ef::LlamaDecoder<float> model({.vocabulary = 29,
                                        .dim = 42,

@@ -9,6 +9,7 @@
 #include "reference/rotary.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -37,6 +38,9 @@ struct AttentionWeights {
   Projection<T> key;     ///< [Hkv dk, D_context]
   Projection<T> value;   ///< [Hkv dv, D_context]
   Projection<T> output;  ///< [D, H dv]
+  /// Norms of rows: of every head of queries and keys before they turn, and of all heads side by side before `output`.
+  /// None where empty.
+  std::function<Array<T>(const Array<T>&)> query_norm = {}, key_norm = {}, inner_norm = {};
 };
 
 struct AttentionModuleOptions {
@@ -58,12 +62,16 @@ Array<T> multi_head_attention(const Array<T>& x, const Array<T>& context, const 
   Array<T> q = split(weights.query(x), options.heads);
   Array<T> k = split(weights.key(context), options.kv_heads);
   const Array<T> v = split(weights.value(context), options.kv_heads);
+  if (weights.query_norm) q = weights.query_norm(q);
+  if (weights.key_norm) k = weights.key_norm(k);
   if (options.rotary) {
     q = rotary(q, *options.rotary);
     k = rotary(k, *options.rotary);
   }
-  const Array<T> heads = attention(q, k, v, options.attention).out;
-  return weights.output(heads.reshaped({heads.dimension(0), heads.dimension(1), options.heads * heads.dimension(3)}));
+  const Array<T> attended = attention(q, k, v, options.attention).out;
+  const Array<T> heads =
+      attended.reshaped({attended.dimension(0), attended.dimension(1), options.heads * attended.dimension(3)});
+  return weights.output(weights.inner_norm ? weights.inner_norm(heads) : heads);
 }
 
 /// down(f(up(x)))  (Vaswani et al. 2017, equation 2).

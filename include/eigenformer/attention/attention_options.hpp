@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/check.hpp>
+#include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/position/rotary.hpp>
 
 #include <optional>
@@ -22,7 +23,7 @@ constexpr Index equal_share(Index dim, Index heads) { return heads > 0 && dim % 
 
 /// Options of attention in which groups of query heads share a key/value head (Ainslie et al. 2023, "GQA"). No bias by
 /// default, as in Llama.
-template <class Position>
+template <class Position, class QueryKeyNorm = NoNormOptions, class InnerNorm = NoNormOptions>
 struct GroupedQueryAttentionOptions {
   static constexpr std::string_view block = "GroupedQueryAttention";
   Index dim = 0;
@@ -35,11 +36,13 @@ struct GroupedQueryAttentionOptions {
   std::optional<double> softmax_scale{};          ///< 1 / sqrt(head_dim) if not given
   double softcap = 0;                             ///< 0 is none
   detail::position_options<Position> position{};  ///< head_dim and rotary_dim are filled in where 0
+  QueryKeyNorm query_key_norm{};                  ///< of every head's queries and keys, over head_dim
+  InnerNorm inner_norm{};                         ///< of what the heads give, before the last projection
 };
 
 /// Options of attention in which every head has keys and values of its own (Vaswani et al. 2017, section 3.2.2). With
 /// bias by default, as PyTorch's nn.MultiheadAttention.
-template <class Position>
+template <class Position, class QueryKeyNorm = NoNormOptions, class InnerNorm = NoNormOptions>
 struct MultiHeadAttentionOptions {
   static constexpr std::string_view block = "MultiHeadAttention";
   Index dim = 0;
@@ -51,16 +54,19 @@ struct MultiHeadAttentionOptions {
   std::optional<double> softmax_scale{};
   double softcap = 0;
   detail::position_options<Position> position{};
+  QueryKeyNorm query_key_norm{};
+  InnerNorm inner_norm{};
 
   /// The same as options of grouped-query attention.
-  operator GroupedQueryAttentionOptions<Position>() const {
-    return {dim, heads, heads, head_dim, value_dim, memory_dim, bias, softmax_scale, softcap, position};
+  operator GroupedQueryAttentionOptions<Position, QueryKeyNorm, InnerNorm>() const {
+    return {dim,  heads,         heads,   head_dim, value_dim,      memory_dim,
+            bias, softmax_scale, softcap, position, query_key_norm, inner_norm};
   }
 };
 
 /// Options of attention in which all heads share one key/value head (Shazeer 2019, "Fast Transformer Decoding"). No
 /// bias by default, as in PaLM.
-template <class Position>
+template <class Position, class QueryKeyNorm = NoNormOptions, class InnerNorm = NoNormOptions>
 struct MultiQueryAttentionOptions {
   static constexpr std::string_view block = "MultiQueryAttention";
   Index dim = 0;
@@ -72,16 +78,20 @@ struct MultiQueryAttentionOptions {
   std::optional<double> softmax_scale{};
   double softcap = 0;
   detail::position_options<Position> position{};
+  QueryKeyNorm query_key_norm{};
+  InnerNorm inner_norm{};
 
   /// The same as options of grouped-query attention.
-  operator GroupedQueryAttentionOptions<Position>() const {
-    return {dim, heads, 1, head_dim, value_dim, memory_dim, bias, softmax_scale, softcap, position};
+  operator GroupedQueryAttentionOptions<Position, QueryKeyNorm, InnerNorm>() const {
+    return {dim,  heads,         1,       head_dim, value_dim,      memory_dim,
+            bias, softmax_scale, softcap, position, query_key_norm, inner_norm};
   }
 };
 
 /// Throws OptionError, in the name of the block, unless the options go together.
-template <class Position>
-void require_attention_options(const GroupedQueryAttentionOptions<Position>& options, std::string_view block) {
+template <class Position, class QueryKeyNorm, class InnerNorm>
+void require_attention_options(const GroupedQueryAttentionOptions<Position, QueryKeyNorm, InnerNorm>& options,
+                               std::string_view block) {
   require_positive(options.dim, block, "dim");
   require_positive(options.heads, block, "heads");
   require_positive(options.kv_heads, block, "kv_heads");

@@ -3,41 +3,30 @@
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/attention_cache.hpp>
 #include <eigenformer/attention/attention_options.hpp>
+#include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/random.hpp>
 #include <eigenformer/linear/linear.hpp>
+#include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/position/no_position.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
-
-/// What attention keeps for backward: projected and positioned queries, keys and values, the result before the last
-/// projection, and the live keys of every query, which is all that backward needs of the mask.
-template <class T, class Projection>
-struct AttentionCache {
-  typename Projection::Cache query;
-  typename Projection::Cache key;
-  typename Projection::Cache value;
-  typename Projection::Cache output;
-  Buffer<T> queries;      ///< [B, S, H, d_k]
-  Buffer<T> keys;         ///< [B, T, Hkv, d_k]
-  Buffer<T> values;       ///< [B, T, Hkv, d_v]
-  Buffer<T> attended;     ///< [B, S, H, d_v]
-  Buffer<T> log_sum_exp;  ///< [B, H, S]
-  Buffer<KeyRange> live;  ///< [B, S]
-  AttentionExtent extent;
-};
 
 /// Attention with projections: queries from x, keys and values from x too, or in cross-attention from a memory,
 ///   y = concat_h(attention(q_h, k_g(h), v_g(h))) W_o,   q = x W_q,  k = m W_k,  v = m W_v,
 ///   g(h) = h / (heads / kv_heads)
 /// MultiHeadAttention and MultiQueryAttention are the same class with other options. Projection is Linear or what
-/// stands in for it; Position turns queries and keys after their projection.
+/// stands in for it; Position turns queries and keys after their projection. QueryKeyNorm normalises each head of
+/// queries and keys before that (RmsNorm in Qwen 3 and Gemma 3, LayerNorm in Dehghani et al. 2023, "ViT-22B"), and
+/// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN).
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
-///   memory_dim]  output.weight [dim, heads value_dim]
+///   memory_dim]  output.weight [dim, heads value_dim]  query_norm, key_norm over head_dim  inner_norm over heads
+///   value_dim
 ///   throws OptionError for options that do not go together, ShapeError for tensors that do not fit, ValueError for a
 ///          key/value cache without room; before anything is written
 /// @code
@@ -46,14 +35,21 @@ struct AttentionCache {
 /// x.setZero();
 /// ef::Tensor<float, 3> y = attention(x, ef::Causal{});
 /// @endcode
-template <class T, class Projection_ = Linear<T>, class Position = NoPosition,
-          class Chosen = GroupedQueryAttentionOptions<Position>>
-class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_, Position, Chosen>> {
+template <class T, class Projection_ = Linear<T>, class Position = NoPosition, class QueryKeyNorm = NoNorm<T>,
+          class InnerNorm = NoNorm<T>,
+          class Chosen =
+              GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options>>
+class GroupedQueryAttention
+    : public Block<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>>,
+      private detail::AttentionViews<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>,
+                                     T> {
  public:
   static_assert(Projection<Projection_, T>, "attention: the projection maps rows of features, as Linear<T> does");
+  static_assert(TokenwiseBlock<QueryKeyNorm, T> && TokenwiseBlock<InnerNorm, T>,
+                "attention: the norms map rows of features, as RmsNorm<T> does");
   using Scalar = T;
   using Options = Chosen;
-  using Cache = AttentionCache<T, Projection_>;
+  using Cache = AttentionCache<T, Projection_, QueryKeyNorm, InnerNorm>;
   static constexpr std::string_view block = Chosen::block;
 
   GroupedQueryAttention(const Options& chosen, Random random)
@@ -62,6 +58,9 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
         key(projection(options.memory_dim, options.kv_heads * options.head_dim, random)),
         value(projection(options.memory_dim, options.kv_heads * options.value_dim, random)),
         output(projection(options.heads * options.value_dim, options.dim, random)),
+        query_norm(detail::norm_over<QueryKeyNorm>(options.head_dim, options.query_key_norm)),
+        key_norm(query_norm),
+        inner_norm(detail::norm_over<InnerNorm>(options.heads * options.value_dim, options.inner_norm)),
         position(make_position()) {}
 
   Index input_features() const { return options.dim; }
@@ -90,12 +89,19 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
     query.forward(x, rows(q), context, cache ? &cache->query : nullptr);
     key.forward(memory, rows(k), context, cache ? &cache->key : nullptr);
     value.forward(memory, rows(v), context, cache ? &cache->value : nullptr);
+    query_norm.forward(head_rows(q), head_rows(q), context, cache ? &cache->query_norm : nullptr);
+    key_norm.forward(head_rows(k), head_rows(k), context, cache ? &cache->key_norm : nullptr);
     position.apply(q, 0, context);
     position.apply(k, 0, context);
-    if (cache) remember(mask, extent, *cache);
+    if (cache) cache->remember(mask, extent);
+    if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{k, v}};
     attention<T>({q, segments}, {attended, cache ? cache->log_sum_exp.data() : nullptr}, mask, scoring(), context);
-    output.forward(constant(rows(attended)), y, context, cache ? &cache->output : nullptr);
+    const RowsView<T> normed = cache && normalises_inside
+                                   ? scope.rows<T>(rows(attended).rows(), rows(attended).features())
+                                   : rows(attended);  // backward wants attended as it is
+    inner_norm.forward(rows(attended), normed, context, cache ? &cache->inner_norm : nullptr);
+    output.forward(constant(normed), y, context, cache ? &cache->output : nullptr);
   }
 
   /// Self-attention of positions that follow those in the cache, which it appends to: a whole prompt, a part of one, or
@@ -116,11 +122,14 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
     query.forward(x, rows(q), context);
     key.forward(x, rows(k), context);
     value.forward(x, rows(v), context);
+    query_norm.forward(head_rows(q), head_rows(q), context);
+    key_norm.forward(head_rows(k), head_rows(k), context);
     position.apply(q, before, context);
     position.apply(k, before, context);
     key_values.append(k, v);
     const KeyValueSegment<T> segments[] = {key_values.segment()};
     attention<T>({q, segments}, {attended, nullptr}, mask, scoring(), context);
+    inner_norm.forward(rows(attended), rows(attended), context);
     output.forward(constant(rows(attended)), y, context);
   }
 
@@ -145,13 +154,16 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
     const HeadsView<T> dk = keys(extent, scope.take<T>(key_size(extent)));
     const HeadsView<T> dv = values(extent, scope.take<T>(value_size(extent)));
     output.backward(dy, cache.output, rows(dattended), context);
+    inner_norm.backward(rows(dattended), cache.inner_norm, rows(dattended), context);
     const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
     const KeyValueGradient<T> gradients[] = {{dk, dv}};
     attention_backward<T>({queries(extent, cache.queries.data()), segments},
                           {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
-                          {dq, gradients}, RememberedMask{cache.live.data()}, scoring(), context);
+                          {dq, gradients}, detail::RememberedMask{cache.live.data()}, scoring(), context);
     position.apply_backward(dq, 0, context);
     position.apply_backward(dk, 0, context);
+    query_norm.backward(head_rows(dq), cache.query_norm, head_rows(dq), context);
+    key_norm.backward(head_rows(dk), cache.key_norm, head_rows(dk), context);
     query.backward(constant(rows(dq)), cache.query, dx, context);
     key.backward(constant(rows(dk)), cache.key, dmemory, context);
     T* const from_values = scope.take<T>(dmemory.size());
@@ -169,27 +181,31 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
     visit("key", self.key);
     visit("value", self.value);
     visit("output", self.output);
+    visit("query_norm", self.query_norm);
+    visit("key_norm", self.key_norm);
+    visit("inner_norm", self.inner_norm);
   }
 
-  GroupedQueryAttentionOptions<Position> options;
+  GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options> options;
   Projection_ query;
   Projection_ key;
   Projection_ value;
   Projection_ output;
+  QueryKeyNorm query_norm;  ///< of each head of the queries
+  QueryKeyNorm key_norm;    ///< of each head of the keys
+  InnerNorm inner_norm;     ///< of what the heads give together
   Position position;
 
  private:
-  /// The mask of forward, row by row.
-  struct RememberedMask {
-    const KeyRange* live;
-    void check(const AttentionExtent&) const {}
-    KeyRange live_keys(const AttentionExtent& extent, Index batch, Index row) const {
-      return live[batch * extent.queries + row];
-    }
-  };
+  using Views = detail::AttentionViews<GroupedQueryAttention, T>;
+  friend Views;
+  using Views::constant, Views::head_rows, Views::rows;
+  using Views::key_size, Views::query_size, Views::result_size, Views::value_size;
+  using Views::keys, Views::queries, Views::results, Views::values;
 
-  static GroupedQueryAttentionOptions<Position> checked(const Options& chosen) {
-    const GroupedQueryAttentionOptions<Position> result = chosen;
+  static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
+
+  static auto checked(const decltype(options)& result) {
     require_attention_options(result, block);
     return result;
   }
@@ -211,51 +227,12 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
   }
   AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
 
-  Index query_size(const AttentionExtent& e) const { return e.batch * e.queries * options.heads * options.head_dim; }
-  Index key_size(const AttentionExtent& e) const { return e.batch * e.keys * options.kv_heads * options.head_dim; }
-  Index value_size(const AttentionExtent& e) const { return e.batch * e.keys * options.kv_heads * options.value_dim; }
-  Index result_size(const AttentionExtent& e) const { return e.batch * e.queries * options.heads * options.value_dim; }
-  template <class Element>
-  static auto view(Element* data, Index batch, Index length, Index heads, Index dim) {
-    using View = std::conditional_t<std::is_const_v<Element>, ConstHeadsView<T>, HeadsView<T>>;
-    return View(data, batch, length, heads, dim);
-  }
-  template <class Element>
-  auto queries(const AttentionExtent& e, Element* data) const {
-    return view(data, e.batch, e.queries, options.heads, options.head_dim);
-  }
-  template <class Element>
-  auto keys(const AttentionExtent& e, Element* data) const {
-    return view(data, e.batch, e.keys, options.kv_heads, options.head_dim);
-  }
-  template <class Element>
-  auto values(const AttentionExtent& e, Element* data) const {
-    return view(data, e.batch, e.keys, options.kv_heads, options.value_dim);
-  }
-  template <class Element>
-  auto results(const AttentionExtent& e, Element* data) const {
-    return view(data, e.batch, e.queries, options.heads, options.value_dim);
-  }
-  static RowsView<T> rows(const HeadsView<T>& x) {
-    return RowsView<T>(x.data(), x.batch() * x.length(), x.length_stride(), x.length_stride());
-  }
-  static ConstRowsView<T> constant(const RowsView<T>& x) { return {x.data(), x.rows(), x.features(), x.stride()}; }
   static T* memory_for(Buffer<T>* kept, ScratchScope& scope, Index size) {
     return kept ? kept->resize(size) : scope.take<T>(size);
   }
   static void add(T* to, const T* from, Index size) {
     Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(to, size) +=
         Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(from, size);
-  }
-
-  template <class Mask>
-  void remember(const Mask& mask, const AttentionExtent& extent, Cache& cache) const {
-    cache.extent = extent;
-    cache.log_sum_exp.resize(extent.batch * options.heads * extent.queries);
-    KeyRange* const live = cache.live.resize(extent.batch * extent.queries);
-    for (Index b = 0; b < extent.batch; ++b) {
-      for (Index s = 0; s < extent.queries; ++s) live[b * extent.queries + s] = mask.live_keys(extent, b, s);
-    }
   }
 
   AttentionExtent check(const Shape& x, const Shape& memory, const Shape& y, std::string_view y_name) const {
@@ -272,6 +249,9 @@ class GroupedQueryAttention : public Block<GroupedQueryAttention<T, Projection_,
     check_projection(key, options.memory_dim, options.kv_heads * options.head_dim, "key");
     check_projection(value, options.memory_dim, options.kv_heads * options.value_dim, "value");
     check_projection(output, options.heads * options.value_dim, options.dim, "output");
+    detail::require_norm_over(options.head_dim, query_norm, block, "query_norm");
+    detail::require_norm_over(options.head_dim, key_norm, block, "key_norm");
+    detail::require_norm_over(options.heads * options.value_dim, inner_norm, block, "inner_norm");
   }
   static void check_projection(const Projection_& part, Index in, Index out, std::string_view name) {
     require(part.input_features() == in && part.output_features() == out, block, "expected ", name, " to map ", in,

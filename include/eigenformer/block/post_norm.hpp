@@ -5,6 +5,40 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
+namespace detail {
+
+/// h = norm(scale x + attention(x)),    y = norm'(scale h + feed_forward(h))
+/// Norms work in place: an array less goes through memory, and sums of more than the cache holds take a sixth less time.
+template <class Parts, class Scalar>
+void norm_after_sums(const Parts& parts, Scalar scale, ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y,
+                     Context& context, typename Parts::Cache* cache, const auto& attend) {
+  ScratchScope scope(context.scratch());
+  const TensorView<Scalar, 3> h = scratch_like<Scalar>(scope, x);
+  const TensorView<Scalar, 3> branch = scratch_like<Scalar>(scope, x);
+  attend(x, h);
+  residual<Scalar>(x, h, h, context, scale);
+  parts.attention_norm.forward(h, h, context, cache ? &cache->attention_norm : nullptr);
+  parts.feed_forward.forward(h, branch, context, cache ? &cache->feed_forward : nullptr);
+  residual<Scalar>(h, branch, y, context, scale);
+  parts.feed_forward_norm.forward(y, y, context, cache ? &cache->feed_forward_norm : nullptr);
+}
+
+template <class Parts, class Scalar>
+void norm_after_sums_backward(Parts& parts, Scalar scale, ConstTensorView<Scalar, 3> dy,
+                              const typename Parts::Cache& cache, TensorView<Scalar, 3> dx, Context& context) {
+  ScratchScope scope(context.scratch());
+  const TensorView<Scalar, 3> sum = scratch_like<Scalar>(scope, dy);
+  const TensorView<Scalar, 3> branch = scratch_like<Scalar>(scope, dy);
+  parts.feed_forward_norm.backward(dy, cache.feed_forward_norm, sum, context);
+  parts.feed_forward.backward(sum, cache.feed_forward, branch, context);
+  residual<Scalar>(sum, branch, branch, context, scale);
+  parts.attention_norm.backward(branch, cache.attention_norm, sum, context);
+  parts.attention.backward(sum, cache.attention, dx, context);
+  residual<Scalar>(sum, dx, dx, context, scale);
+}
+
+}  // namespace detail
+
 /// A transformer layer that normalises after each residual sum (Vaswani et al. 2017, section 3.1; BERT):
 ///   h = norm(x + attention(x)),    y = norm'(h + feed_forward(h))
 /// Its calls, shapes and errors are those of every Layer.
@@ -22,27 +56,10 @@ class PostNorm : public Layer<PostNorm<Norm, Mixer, FeedForward>, TwoNormParts<N
 
   void run(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, Context& context, Cache* cache,
            const auto& attend) const {
-    ScratchScope scope(context.scratch());
-    const TensorView<Scalar, 3> sum = detail::scratch_like<Scalar>(scope, x);
-    const TensorView<Scalar, 3> h = detail::scratch_like<Scalar>(scope, x);
-    attend(x, sum);
-    residual<Scalar>(x, sum, sum, context);
-    this->attention_norm.forward(sum, h, context, cache ? &cache->attention_norm : nullptr);
-    this->feed_forward.forward(h, sum, context, cache ? &cache->feed_forward : nullptr);
-    residual<Scalar>(h, sum, sum, context);
-    this->feed_forward_norm.forward(sum, y, context, cache ? &cache->feed_forward_norm : nullptr);
+    detail::norm_after_sums(*this, Scalar(1), x, y, context, cache, attend);
   }
-
   void run_back(ConstTensorView<Scalar, 3> dy, const Cache& cache, TensorView<Scalar, 3> dx, Context& context) {
-    ScratchScope scope(context.scratch());
-    const TensorView<Scalar, 3> sum = detail::scratch_like<Scalar>(scope, dy);
-    const TensorView<Scalar, 3> branch = detail::scratch_like<Scalar>(scope, dy);
-    this->feed_forward_norm.backward(dy, cache.feed_forward_norm, sum, context);
-    this->feed_forward.backward(sum, cache.feed_forward, branch, context);
-    residual<Scalar>(branch, sum, branch, context);
-    this->attention_norm.backward(branch, cache.attention_norm, sum, context);
-    this->attention.backward(sum, cache.attention, dx, context);
-    residual<Scalar>(dx, sum, dx, context);
+    detail::norm_after_sums_backward(*this, Scalar(1), dy, cache, dx, context);
   }
 };
 

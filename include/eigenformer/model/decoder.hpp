@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/pre_norm.hpp>
 #include <eigenformer/block/stack.hpp>
@@ -139,6 +140,10 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
                         .bias = options.attention_bias};
     result.attention.position.base = options.rope_base;
     result.feed_forward = {.dim = options.dim, .hidden = options.hidden, .bias = options.feed_forward_bias};
+    if constexpr (requires { result.attention.query_key_norm.epsilon; }) {
+      result.attention.query_key_norm.epsilon = options.epsilon;
+    }
+    if constexpr (requires { result.gains; }) result.gains = deep_norm_gains(options.layers);
     return result;
   }
 

@@ -7,6 +7,7 @@
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
+#include <eigenformer/kernels/recurrent.hpp>
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 
@@ -48,6 +49,10 @@
   extern_or_nothing template void finish_gradient<T>(T*, Index, const T*, T, T, InstructionSet);                       \
   extern_or_nothing template void adamw_update<T>(T*, const T*, T*, T*, Index, const AdamWUpdate<T>&, InstructionSet); \
   extern_or_nothing template void sgd_update<T>(T*, const T*, T*, Index, const SgdUpdate<T>&, InstructionSet);         \
+  extern_or_nothing template void lstm_cell<T>(const CellRow<T>&, InstructionSet);                                     \
+  extern_or_nothing template void lstm_cell_backward<T>(const CellBackwardRow<T>&, InstructionSet);                    \
+  extern_or_nothing template void gru_cell<T>(const CellRow<T>&, InstructionSet);                                      \
+  extern_or_nothing template void gru_cell_backward<T>(const CellBackwardRow<T>&, InstructionSet);                     \
   extern_or_nothing template void rotate_pairs<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);        \
   extern_or_nothing template void rotate_halves<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);       \
   extern_or_nothing template Index attention_forward_scratch<T>(Index, Index, InstructionSet);                         \

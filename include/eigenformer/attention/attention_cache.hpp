@@ -1,0 +1,51 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/mask.hpp>
+#include <eigenformer/core/buffer.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// What attention keeps for backward: projected and positioned queries, keys and values, the result before the last
+/// projection, and the live keys of every query, which is all that backward needs of the mask.
+template <class T, class Projection, class QueryKeyNorm, class InnerNorm>
+struct AttentionCache {
+  typename Projection::Cache query;
+  typename Projection::Cache key;
+  typename Projection::Cache value;
+  typename Projection::Cache output;
+  typename QueryKeyNorm::Cache query_norm;
+  typename QueryKeyNorm::Cache key_norm;
+  typename InnerNorm::Cache inner_norm;
+  Buffer<T> queries;      ///< [B, S, H, d_k]
+  Buffer<T> keys;         ///< [B, T, Hkv, d_k]
+  Buffer<T> values;       ///< [B, T, Hkv, d_v]
+  Buffer<T> attended;     ///< [B, S, H, d_v]
+  Buffer<T> log_sum_exp;  ///< [B, H, S]
+  Buffer<KeyRange> live;  ///< [B, S]
+  AttentionExtent extent;
+
+  /// The live keys of every query, for backward.
+  template <AttentionMask Mask>
+  void remember(const Mask& mask, const AttentionExtent& of) {
+    extent = of;
+    KeyRange* const ranges = live.resize(of.batch * of.queries);
+    for (Index b = 0; b < of.batch; ++b) {
+      for (Index s = 0; s < of.queries; ++s) ranges[b * of.queries + s] = mask.live_keys(of, b, s);
+    }
+  }
+};
+
+namespace detail {
+
+/// The mask of forward, row by row.
+struct RememberedMask {
+  const KeyRange* live;
+  void check(const AttentionExtent&) const {}
+  KeyRange live_keys(const AttentionExtent& extent, Index batch, Index row) const {
+    return live[batch * extent.queries + row];
+  }
+};
+
+}  // namespace detail
+}  // namespace eigenformer::inline EIGENFORMER_ABI
