@@ -17,5 +17,6 @@
 #include <eigenformer/kernels/product.hpp>
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/rows.hpp>
+#include <eigenformer/kernels/scale_norm.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 #include <eigenformer/kernels/tile.hpp>

@@ -17,6 +17,7 @@
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
+#include <eigenformer/norm/scale_norm.hpp>
 #include <eigenformer/position/learned.hpp>
 #include <eigenformer/position/rotary.hpp>
 #include <eigenformer/position/sinusoidal.hpp>
@@ -55,6 +56,7 @@ std::vector<Row<T>> table() {
 
   add("LayerNorm", Features{79}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 79}); });
   add("RmsNorm", Features{79}, [](ef::Random) { return ef::RmsNorm<T>({.dim = 79}); });
+  add("ScaleNorm", Features{79}, [](ef::Random) { return ef::ScaleNorm<T>({.dim = 79}); });
   add("SinusoidalPositions", Features{74}, [](ef::Random) { return ef::SinusoidalPositions<T>({.dim = 74}); });
   add("SinusoidalPositions_half_split", Features{74},
       [](ef::Random) { return ef::SinusoidalPositions<T, ef::HalfSplit>({.dim = 74}); });

@@ -8,6 +8,7 @@
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/rotate.hpp>
+#include <eigenformer/kernels/scale_norm.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 
 // The kernels compiled once for a whole program, instead of once in each of its files: most of the time that a file
@@ -40,6 +41,8 @@
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Centred)                                                         \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Uncentred)                                                       \
   extern_or_nothing template void add_rows<T>(const T*, Index, Index, T*, InstructionSet);                             \
+  extern_or_nothing template void scale_norm<T>(const ScaleNormRows<T>&, InstructionSet);                              \
+  extern_or_nothing template double scale_norm_backward<T>(const ScaleNormBackwardRows<T>&, InstructionSet);           \
   extern_or_nothing template void softmax<T>(const SoftmaxRows<T>&, InstructionSet);                                   \
   extern_or_nothing template void softmax_backward<T>(const SoftmaxBackwardRows<T>&, InstructionSet);                  \
   extern_or_nothing template void log_softmax<T>(const SoftmaxRows<T>&, InstructionSet);                               \
