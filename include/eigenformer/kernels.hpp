@@ -7,6 +7,7 @@
 #include <eigenformer/kernels/activation_types.hpp>
 #include <eigenformer/kernels/attention.hpp>
 #include <eigenformer/kernels/attention_problem.hpp>
+#include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/epilogue.hpp>

@@ -21,11 +21,19 @@ struct LiveRows {
       if (count > 0) body(first, count);
       return;
     }
+    Index begin = first;
+    Index end = first;
     for (Index b = first / length; b * length < first + count; ++b) {
-      const Index begin = (std::max)(first, b * length);
-      const Index end = (std::min)(first + count, b * length + lengths[static_cast<std::size_t>(b)]);
-      if (begin < end) body(begin, end - begin);
+      const Index live_begin = (std::max)(first, b * length);
+      const Index live_end = (std::min)(first + count, b * length + lengths[static_cast<std::size_t>(b)]);
+      if (live_begin >= live_end) continue;
+      if (live_begin != end) {  // runs that touch are one, so that full lengths change no bit
+        if (begin < end) body(begin, end - begin);
+        begin = live_begin;
+      }
+      end = live_end;
     }
+    if (begin < end) body(begin, end - begin);
   }
   /// Calls body(first, count) for the runs of padding.
   template <class Body>
