@@ -5,33 +5,37 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
 
-/// Where the scores of one task lie. A vector holds, for each of `positions` positions, `heads` key/value heads with
-/// `at_once` columns each; `vectors` of them make a step, which holds all heads and columns of these positions. What
-/// is left over of a vector is padding: heads, columns and positions there repeat others and are never looked at.
+/// Where the scores of one task lie. A vector holds `heads` key/value heads, of each `positions` positions, of each
+/// `at_once` columns; `vectors` of them make a step, which holds all heads and columns of these positions. Columns and
+/// positions that are left over are padding and never looked at.
 struct DecodeLayout {
+  /// Positions read side by side: one stream does not saturate memory, four do if they are long. So a tile is cut into
+  /// as many runs of positions, and a vector holds a position of each.
+  static constexpr Index streams = 4;
   Index kv_heads;
-  Index columns;    ///< of each key/value head
-  Index at_once;    ///< 1, 2 or 4
-  Index heads = 1;  ///< a power of two
+  Index columns;      ///< of each key/value head
+  Index at_once = 1;  ///< 1, 2 or 4
+  Index heads = 1;    ///< a power of two
   Index positions;
   Index groups;   ///< vectors along the heads
   Index vectors;  ///< of a step: groups for each `at_once` columns
-  Index width;    ///< lanes of one position
 
-  DecodeLayout(Index lanes, Index all_kv_heads, Index all_columns)
-      : kv_heads(all_kv_heads), columns(all_columns), at_once(1) {
+  DecodeLayout(Index lanes, Index all_kv_heads, Index all_columns) : kv_heads(all_kv_heads), columns(all_columns) {
     while (at_once < columns && at_once < 4 && at_once < lanes) at_once *= 2;
-    while (heads < kv_heads && heads * at_once < lanes) heads *= 2;
-    width = heads * at_once;
-    positions = lanes / width;
-    groups = (kv_heads + heads - 1) / heads;
+    while (2 * heads * streams * at_once <= lanes && kv_heads % (2 * heads) == 0) heads *= 2;
+    positions = lanes / (heads * at_once);
+    groups = kv_heads / heads;
     vectors = groups * ((columns + at_once - 1) / at_once);
   }
 
-  /// Columns of all heads, with padding.
-  Index slots() const { return vectors * width; }
-  Index slot(Index head, Index column) const {
-    return (column / at_once * groups + head / heads) * width + head % heads * at_once + column % at_once;
+  /// Where a column's row of sums is.
+  Index row(Index head, Index column) const {
+    return column / at_once * at_once * kv_heads + head * at_once + column % at_once;
+  }
+  Index rows() const { return vectors * heads * at_once; }
+  /// Where a column is in the step, at the first of its positions; at_once further it is at the next.
+  Index lane(Index head, Index column) const {
+    return (column / at_once * groups * heads + head) * positions * at_once + column % at_once;
   }
 };
 
@@ -41,123 +45,135 @@ struct DecodeScratch {
   DecodeLayout layout;
   Index key_stride;
   Index value_stride;
-  T* queries;     ///< [vectors, d_k / lanes, lanes, lanes]: for each lane of a vector its query's features
-  T* scores;      ///< [key tile / positions, vectors, lanes]
-  T* maximum;     ///< [vectors, lanes] each
+  T* queries;  ///< [columns / at_once, kv_heads, d_k padded / lanes, at_once, lanes], zeros behind d_k
+  T* scores;   ///< [key tile / positions, vectors, lanes]
+  T* maximum;  ///< [vectors, lanes] each
   T* sum;
   T* correction;
-  T* first;       ///< live keys relative to the tile at hand
+  T* first;  ///< live keys relative to the tile at hand
   T* last;
-  T* block;       ///< [slots, d_v padded] of one key tile
-  T* out;         ///< [slots, d_v padded]
+  T* block;  ///< [rows, d_v padded] of one key tile
+  T* out;    ///< [rows, d_v padded]
 
   static Index size(const DecodeLayout& layout, Index key_dim, Index value_dim) {
-    return layout.vectors * lanes<T> * (attention_padded(key_dim) + attention_key_tile + 5) +
-           2 * layout.slots() * attention_padded(value_dim);
+    return layout.vectors * lanes<T> * (attention_key_tile + 5) +
+           layout.rows() * (attention_padded(key_dim) + 2 * attention_padded(value_dim));
   }
   DecodeScratch(T* memory, const DecodeLayout& chosen, Index key_dim, Index value_dim)
       : layout(chosen), key_stride(attention_padded(key_dim)), value_stride(attention_padded(value_dim)) {
     const Index step = layout.vectors * lanes<T>;
     queries = memory;
-    scores = queries + step * key_stride;
+    scores = queries + layout.rows() * key_stride;
     maximum = scores + step * attention_key_tile;
     sum = maximum + step;
     correction = sum + step;
     first = correction + step;
     last = first + step;
     block = last + step;
-    out = block + layout.slots() * value_stride;
+    out = block + layout.rows() * value_stride;
   }
 
-  /// The weights of a position's first vector.
-  const T* weights(Index t) const {
-    return scores + t / layout.positions * layout.vectors * lanes<T> + t % layout.positions * layout.width;
-  }
+  /// Steps that a tile takes, which is also how many positions are in a run.
+  Index steps(Index rows) const { return (rows + layout.positions - 1) / layout.positions; }
 };
 
-/// Bytes from a row to the one that lies `units` units later in the order in which rows are read: units of `rows` rows
-/// of `heads` heads, `count` of them at the same positions.
+/// Bytes from a head of a position to what is read `units` heads later, which may be of a later position.
 template <class T, class S>
-Index bytes_ahead(const StoredRows<T>& x, Index unit, Index count, Index rows, Index heads, Index units) {
-  const Index to = unit + units;
-  const Index elements = to / count * rows * x.stride + (to % count - unit) * heads * x.head_stride;
-  return elements * static_cast<Index>(sizeof(S));
+Index bytes_ahead(const StoredRows<T>& x, Index head, Index heads, Index units) {
+  const Index positions = head + units < heads ? 0 : (head + units) / heads;
+  return (positions * x.stride + (units - positions * heads) * x.head_stride) * static_cast<Index>(sizeof(S));
 }
 
-/// Asks for what lies at an address. It is an integer because behind the last row it belongs to nothing; asking for it
-/// there does no harm.
+/// Asks for what lies so many bytes behind an address, perhaps behind the last row, where it does no harm. The sum of
+/// both is made here, so that no register holds it for every row.
 template <class S>
 EIGENFORMER_INLINE void prefetch(const S* row, Index bytes) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(bytes)));
+  const auto address = reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(bytes);
+  __builtin_prefetch(reinterpret_cast<const void*>(address));  // NOLINT(performance-no-int-to-ptr)
+}
+/// A number that the optimiser knows nothing of.
+EIGENFORMER_INLINE Index unknown(Index x) {
+  __asm__("" : "+r"(x));
+  return x;
 }
 
-inline constexpr Index decode_ahead = 4096;  ///< bytes before its use that a row is asked for
+#ifndef DA
+#define DA 1024
+#define DV 1024
+#endif
+inline constexpr Index decode_ahead = DA;  ///< bytes before its use that a row is asked for
 
-/// sum[i][j] = lane by lane q_j . k_i of `Rows` keys with `Columns` columns each.
+/// result[i][j], added up over its lanes, is q_j . k_i, of `Rows` keys with `Columns` columns each.
 template <class T, int Rows, int Columns, class S>
-EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* queries, Index dim, Index ahead, Vec<T>* sum) {
+EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* queries, Index dim, Index ahead, Vec<T>* result) {
   constexpr int count = Vec<T>::lanes;
+  Vec<T> sum[Rows * Columns];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows * Columns; ++i) sum[i] = Vec<T>::zero();
   const Index whole = dim / count * count;
   for (Index e = 0; e < whole; e += count) {
-#pragma GCC unroll 16
+    const Index later = unknown(ahead + e * static_cast<Index>(sizeof(S)));
+    Vec<T> q[Columns];
+#pragma GCC unroll 4
+    for (int j = 0; j < Columns; ++j) q[j] = Vec<T>::load(queries + e * Columns + j * count);
+#pragma GCC unroll 4
     for (int i = 0; i < Rows; ++i) {
-      prefetch(key[i] + e, ahead);
+      prefetch(key[i], later);
       const Vec<T> k = Vec<T>::load(key[i] + e);
 #pragma GCC unroll 4
+      for (int j = 0; j < Columns; ++j) sum[i * Columns + j] = fma(k, q[j], sum[i * Columns + j]);
+    }
+  }
+  if (whole < dim) {
+    const Mask<T> rest = first_lanes<T>(dim - whole);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) {
+      const Vec<T> k = Vec<T>::load(key[i] + whole, rest);
+#pragma GCC unroll 4
       for (int j = 0; j < Columns; ++j) {
-        sum[i * Columns + j] = fma(k, Vec<T>::load(queries + e * count + (i * Columns + j) * count), sum[i * Columns + j]);
+        const T* const query = queries + whole * Columns + j * count;
+        sum[i * Columns + j] = fma(k, Vec<T>::load(query), sum[i * Columns + j]);
       }
     }
   }
-  if (whole == dim) return;
-  const Mask<T> rest = first_lanes<T>(dim - whole);
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
-    const Vec<T> k = Vec<T>::load(key[i] + whole, rest);
-#pragma GCC unroll 4
-    for (int j = 0; j < Columns; ++j) {
-      sum[i * Columns + j] =
-          fma(k, Vec<T>::load(queries + whole * count + (i * Columns + j) * count), sum[i * Columns + j]);
-    }
-  }
+  for (int i = 0; i < Rows * Columns; ++i) result[i] = sum[i];
 }
 
-/// scores[t, h, j] = q_j . k_t,h. As many dot products at a time as there are lanes, then one transposition adds them up.
+/// scores[t, h, j] = q_j . k_t,h, as many at a time as there are lanes.
 template <class T, int Columns, class S>
 void decode_scores(const DecodeScratch<T>& scratch, const StoredRows<T>& keys, Index rows, Index dim) {
   constexpr int count = Vec<T>::lanes;
-  constexpr int at_once = count / Columns;       // keys of a vector
-  constexpr int part = at_once < 8 ? at_once : 8;  // of which so many are read side by side
+  constexpr int at_once = count / Columns;  // keys of a vector
+  constexpr int streams = at_once < DecodeLayout::streams ? at_once : static_cast<int>(DecodeLayout::streams);
   const DecodeLayout& layout = scratch.layout;
-  const S* const data = static_cast<const S*>(keys.data);
-  const Index units = (std::max)(Index(1), decode_ahead / (at_once * dim * static_cast<Index>(sizeof(S))));
+  const Index units = (std::max)(Index(1), decode_ahead / (dim * static_cast<Index>(sizeof(S))));
+  const Index run = scratch.steps(rows);
   T* to = scratch.scores;
-  for (Index t = 0; t < rows; t += layout.positions, to += layout.vectors * count) {
+  for (Index t = 0; t < run; ++t, to += layout.vectors * count) {
     for (Index group = 0; group < layout.groups; ++group) {
-      const S* key[at_once];
-      for (Index i = 0, position = t, head = 0; i < at_once; ++i) {
-        key[i] = data + (std::min)(position, rows - 1) * keys.stride +
-                 (std::min)(group * layout.heads + head, layout.kv_heads - 1) * keys.head_stride;
-        if (++head == layout.heads) head = 0, ++position;
-      }
-      const Index ahead = bytes_ahead<T, S>(keys, group, layout.groups, layout.positions, layout.heads, units);
       for (Index vector = group; vector < layout.vectors; vector += layout.groups) {
-        const T* const queries = scratch.queries + vector * count * scratch.key_stride;
         Vec<T> sum[count];
-#pragma GCC unroll 2
-        for (int i = 0; i < at_once; i += part) {
-          decode_dots<T, part, Columns>(key + i, queries + i * Columns * count, dim, ahead, sum + i * Columns);
-        }
-        transpose(sum);
+        Index head = group * layout.heads;
+        Index position = 0;
+        const T* queries = scratch.queries + vector * layout.heads * Columns * scratch.key_stride;
+#pragma GCC unroll 16
+        for (int i = 0; i < at_once; i += streams) {
+          const S* const first = static_cast<const S*>(keys.data) + head * keys.head_stride;
+          const S* key[streams];
 #pragma GCC unroll 4
-        for (int half = count / 2; half > 0; half /= 2) {
-#pragma GCC unroll 8
-          for (int i = 0; i < half; ++i) sum[i] = sum[i] + sum[i + half];
+          for (int r = 0; r < streams; ++r)
+            key[r] = first + (std::min)((position + r) * run + t, rows - 1) * keys.stride;
+          const Index ahead = bytes_ahead<T, S>(keys, head, layout.kv_heads, units);
+          decode_dots<T, streams, Columns>(key, queries, dim, ahead, sum + i * Columns);
+          position += streams;
+          if (position == layout.positions) {
+            position = 0;
+            ++head;
+            queries += Columns * scratch.key_stride;
+          }
         }
-        sum[0].store(to + vector * count);
+        reduce_add(sum).store(to + vector * count);
       }
     }
   }
@@ -165,9 +181,15 @@ void decode_scores(const DecodeScratch<T>& scratch, const StoredRows<T>& keys, I
 
 /// Lanes of the same column take the largest of their values.
 template <class T>
-void share_maximum(T* values, Index width) {
-  for (Index i = width; i < lanes<T>; ++i) values[i % width] = (std::max)(values[i % width], values[i]);
-  for (Index i = width; i < lanes<T>; ++i) values[i] = values[i % width];
+void share_maximum(T* values, const DecodeLayout& layout) {
+  const Index width = layout.positions * layout.at_once;
+  for (Index first = 0; first < lanes<T>; first += width) {
+    for (Index column = first; column < first + layout.at_once; ++column) {
+      T most = values[column];
+      for (Index i = column; i < first + width; i += layout.at_once) most = (std::max)(most, values[i]);
+      for (Index i = column; i < first + width; i += layout.at_once) values[i] = most;
+    }
+  }
 }
 
 /// Scores of a tile become weights, as in `soften`; what lies outside a column's live keys becomes 0.
@@ -176,26 +198,27 @@ void decode_soften(const DecodeScratch<T>& scratch, Index rows) {
   using V = Vec<T>;
   const DecodeLayout& layout = scratch.layout;
   const Index step = layout.vectors * lanes<T>;
+  const Index run = scratch.steps(rows);
   T row[Vec<T>::lanes];
-  for (Index i = 0; i < lanes<T>; ++i) row[i] = static_cast<T>(i / layout.width);
-  const V next = V::broadcast(static_cast<T>(layout.positions));
+  for (Index i = 0; i < lanes<T>; ++i) row[i] = static_cast<T>(i / layout.at_once % layout.positions * run);
+  const V next = V::broadcast(T(1));
   for (Index at = 0; at < step; at += lanes<T>) {
     T* const scores = scratch.scores + at;
     const LiveKeys<T> bounds{V::load(scratch.first + at), V::load(scratch.last + at)};
     const V before = V::load(scratch.maximum + at);
     V most = before;
     V key = V::load(row);
-    for (Index t = 0, i = 0; t < rows; t += layout.positions, i += step, key = key + next) {
+    for (Index i = 0; i < run * step; i += step, key = key + next) {
       most = maximum(select((bounds.first <= key) & (key < bounds.last), V::load(scores + i), before), most);
     }
     most.store(scratch.maximum + at);
     if (layout.positions > 1) {
-      share_maximum(scratch.maximum + at, layout.width);
+      share_maximum(scratch.maximum + at, layout);
       most = V::load(scratch.maximum + at);
     }
     V sum = V::zero();
     key = V::load(row);
-    for (Index t = 0, i = 0; t < rows; t += layout.positions, i += step, key = key + next) {
+    for (Index i = 0; i < run * step; i += step, key = key + next) {
       const V p = select((bounds.first <= key) & (key < bounds.last), weight<T>(V::load(scores + i) - most), V::zero());
       sum = sum + p;
       p.store(scores + i);
@@ -208,18 +231,22 @@ void decode_soften(const DecodeScratch<T>& scratch, Index rows) {
 
 /// sums[j] += sum of weights[i][j] v_i of `Rows` rows.
 template <class T, int Columns, int Rows, class S>
-EIGENFORMER_INLINE void decode_add(const S* const* value, const T* const* weights, Index dim, Index ahead, T* sums,
-                                   Index stride) {
+EIGENFORMER_INLINE void decode_add(const S* first, Index stride, const T* const* weights, Index lane, Index dim,
+                                   Index ahead, T* sums, Index sums_stride) {
   const Index whole = dim / lanes<T> * lanes<T>;
+  const S* value[Rows];
   Vec<T> w[Rows * Columns];
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) value[i] = first + i * stride;
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows * Columns; ++i) w[i] = Vec<T>::broadcast(weights[i / Columns][i % Columns]);
+  for (int i = 0; i < Rows * Columns; ++i) w[i] = Vec<T>::broadcast(weights[i / Columns][lane + i % Columns]);
   for (Index e = 0; e < dim; e += lanes<T>) {
     Vec<T> v[Rows];
     if (e < whole) {
+      const Index later = unknown(ahead + e * static_cast<Index>(sizeof(S)));
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
-        prefetch(value[i] + e, ahead);
+        prefetch(value[i], later);
         v[i] = Vec<T>::load(value[i] + e);
       }
     } else {
@@ -229,47 +256,47 @@ EIGENFORMER_INLINE void decode_add(const S* const* value, const T* const* weight
     }
 #pragma GCC unroll 4
     for (int j = 0; j < Columns; ++j) {
-      Vec<T> sum = Vec<T>::load(sums + j * stride + e);
+      Vec<T> sum = Vec<T>::load(sums + j * sums_stride + e);
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) sum = fma(v[i], w[i * Columns + j], sum);
-      sum.store(sums + j * stride + e);
+      sum.store(sums + j * sums_stride + e);
     }
   }
 }
 
-/// block += the values of `Rows` positions from t on, each times its weight.
+/// block += the values of `Rows` positions that lie `run` apart from t on, each times its weight.
 template <class T, int Columns, int Rows, class S>
-void decode_values(const DecodeScratch<T>& scratch, const StoredRows<T>& values, Index t, Index dim) {
+void decode_values(const DecodeScratch<T>& scratch, const StoredRows<T>& values, const T* const* weights, Index t,
+                   Index run, Index dim) {
   const DecodeLayout& layout = scratch.layout;
-  const Index units = (std::max)(Index(1), decode_ahead / (Rows * dim * static_cast<Index>(sizeof(S))));
-  const S* value[Rows];
-  const T* weights[Rows];
-  for (int i = 0; i < Rows; ++i) value[i] = static_cast<const S*>(values.data) + (t + i) * values.stride;
-  for (Index head = 0; head < layout.kv_heads; ++head) {
-    const Index ahead = bytes_ahead<T, S>(values, head, layout.kv_heads, Rows, 1, units);
-    for (Index column = 0, slot = layout.slot(head, 0); column < layout.columns; column += Columns, slot += layout.groups * layout.width) {
-      for (int i = 0; i < Rows; ++i) weights[i] = scratch.weights(t + i) + slot / layout.width * lanes<T> + slot % layout.width;
-      decode_add<T, Columns, Rows>(value, weights, dim, ahead, scratch.block + slot * scratch.value_stride,
-                                   scratch.value_stride);
+  const Index units = (std::max)(Index(1), DV / (dim * static_cast<Index>(sizeof(S))));
+  const S* first = static_cast<const S*>(values.data) + t * values.stride;
+  const T* of_row[Rows];
+  for (int i = 0; i < Rows; ++i) of_row[i] = weights[t + i * run];
+  for (Index head = 0; head < layout.kv_heads; ++head, first += values.head_stride) {
+    const Index ahead = bytes_ahead<T, S>(values, head, layout.kv_heads, units);
+    Index row = head;
+    for (Index column = 0; column < layout.columns; column += Columns, row += layout.kv_heads) {
+      decode_add<T, Columns, Rows>(first, run * values.stride, of_row, row * layout.positions * Columns, dim, ahead,
+                                   scratch.block + row * Columns * scratch.value_stride, scratch.value_stride);
     }
-    for (int i = 0; i < Rows; ++i) value[i] += values.head_stride;
   }
 }
 
 /// The values of position t, which only some columns see: the others leave them alone, as they may hold NaN.
 template <class T, class S>
-void decode_values_of_live(const DecodeScratch<T>& scratch, const StoredRows<T>& values, Index t, Index dim) {
+void decode_values_of_live(const DecodeScratch<T>& scratch, const StoredRows<T>& values, const T* weights, Index t,
+                           Index dim) {
   const DecodeLayout& layout = scratch.layout;
   const T key = static_cast<T>(t);
   for (Index head = 0; head < layout.kv_heads; ++head) {
     const S* const value = static_cast<const S*>(values.data) + t * values.stride + head * values.head_stride;
     for (Index column = 0; column < layout.columns; ++column) {
-      const Index slot = layout.slot(head, column);
-      const Index lane = slot / layout.width * lanes<T> + slot % layout.width;
+      const Index lane = layout.lane(head, column);
       if (key < scratch.first[lane] || key >= scratch.last[lane]) continue;
-      const Vec<T> p = Vec<T>::broadcast(scratch.weights(t)[lane]);
+      const Vec<T> p = Vec<T>::broadcast(weights[lane]);
       for (Index e = 0; e < dim; e += lanes<T>) {
-        T* const at = scratch.block + slot * scratch.value_stride + e;
+        T* const at = scratch.block + layout.row(head, column) * scratch.value_stride + e;
         const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
         fma(Vec<T>::load(value + e, inside), p, Vec<T>::load(at)).store(at);
       }
@@ -282,11 +309,23 @@ template <class T, int Columns, class S>
 void decode_values_of_tile(const DecodeScratch<T>& scratch, const KeyTile<T>& tile, KeyRange full, Index dim) {
   const Index begin = (std::clamp)(full.first - tile.first, Index(0), tile.rows);
   const Index end = (std::clamp)(full.last - tile.first, begin, tile.rows);
+  const T* weights[2 * attention_key_tile];  // of each position, to be indexed by lane; some behind the last
+  const Index steps = scratch.steps(tile.rows);
+  for (Index position = 0, i = 0; position < scratch.layout.positions; ++position) {
+    for (Index step = 0; step < steps; ++step, ++i) {
+      weights[i] = scratch.scores + step * scratch.layout.vectors * lanes<T> + position * Columns;
+    }
+  }
+  const Index run = (end - begin) / DecodeLayout::streams;
   Index t = 0;
-  for (; t < begin; ++t) decode_values_of_live<T, S>(scratch, tile.values, t, dim);
-  for (; t + 4 <= end; t += 4) decode_values<T, Columns, 4, S>(scratch, tile.values, t, dim);
-  for (; t < end; ++t) decode_values<T, Columns, 1, S>(scratch, tile.values, t, dim);
-  for (; t < tile.rows; ++t) decode_values_of_live<T, S>(scratch, tile.values, t, dim);
+  for (; t < begin; ++t) decode_values_of_live<T, S>(scratch, tile.values, weights[t], t, dim);
+  for (; t < begin + run; ++t) {
+    decode_values<T, Columns, DecodeLayout::streams, S>(scratch, tile.values, weights, t, run, dim);
+  }
+  for (t = begin + DecodeLayout::streams * run; t < end; ++t) {
+    decode_values<T, Columns, 1, S>(scratch, tile.values, weights, t, 0, dim);
+  }
+  for (; t < tile.rows; ++t) decode_values_of_live<T, S>(scratch, tile.values, weights[t], t, dim);
 }
 
 /// The two functions that depend on what keys and values are stored as and on how many columns there are.
@@ -317,20 +356,21 @@ template <class T>
 void decode_begin(const AttentionProblem<T>& problem, const AttentionTask& task, const DecodeScratch<T>& scratch) {
   const DecodeLayout& layout = scratch.layout;
   const Index step = layout.vectors * lanes<T>;
-  std::fill_n(scratch.queries, step * scratch.key_stride, T(0));
+  const Index dim = problem.query.head_dim();
+  std::fill_n(scratch.queries, layout.rows() * scratch.key_stride, T(0));
   std::fill_n(scratch.maximum, step, no_score<T>);
   std::fill_n(scratch.sum, step, T(0));
-  std::fill_n(scratch.out, layout.slots() * scratch.value_stride, T(0));
+  std::fill_n(scratch.out, layout.rows() * scratch.value_stride, T(0));
   for (Index head = 0; head < layout.kv_heads; ++head) {
     const AttentionTask one = task.of_head(head);
     for (Index column = 0; column < layout.columns; ++column) {
       const T* const query = problem.query.at(one.batch, one.position(column), one.head(column));
-      const Index slot = layout.slot(head, column);
-      T* const to = scratch.queries + slot / layout.width * lanes<T> * scratch.key_stride;
-      for (Index lane = slot % layout.width; lane < lanes<T>; lane += layout.width) {
-        for (Index e = 0; e < problem.query.head_dim(); ++e) {
-          to[(e / lanes<T> * lanes<T> + lane) * lanes<T> + e % lanes<T>] = problem.scale * query[e];
-        }
+      const Index row = layout.row(head, column);
+      T* const to = scratch.queries + row / layout.at_once * layout.at_once * scratch.key_stride +
+                    row % layout.at_once * lanes<T>;
+      for (Index e = 0; e < dim; e += lanes<T>) {
+        const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+        (Vec<T>::load(query + e, inside) * Vec<T>::broadcast(problem.scale)).store(to + e * layout.at_once);
       }
     }
   }
@@ -347,12 +387,10 @@ void decode_live_keys(const AttentionProblem<T>& problem, const AttentionTask& t
     const KeyRange live = column_keys(problem, task, column);
     const T first = static_cast<T>((std::clamp)(live.first - tile.first, Index(0), tile.rows));
     const T last = static_cast<T>((std::clamp)(live.last - tile.first, Index(0), tile.rows));
-    for (Index head = 0; head < layout.kv_heads; ++head) {
-      const Index slot = layout.slot(head, column);
-      for (Index lane = slot % layout.width; lane < lanes<T>; lane += layout.width) {
-        scratch.first[slot / layout.width * lanes<T> + lane] = first;
-        scratch.last[slot / layout.width * lanes<T> + lane] = last;
-      }
+    const Index begin = layout.lane(0, column);
+    for (Index i = 0; i < layout.kv_heads * layout.positions; ++i) {
+      scratch.first[begin + i * layout.at_once] = first;
+      scratch.last[begin + i * layout.at_once] = last;
     }
   }
 }
@@ -361,13 +399,13 @@ void decode_live_keys(const AttentionProblem<T>& problem, const AttentionTask& t
 template <class T>
 void decode_accumulate(const DecodeScratch<T>& scratch) {
   const DecodeLayout& layout = scratch.layout;
-  for (Index slot = 0; slot < layout.slots(); ++slot) {
-    const Vec<T> correction =
-        Vec<T>::broadcast(scratch.correction[slot / layout.width * lanes<T> + slot % layout.width]);
-    T* const out = scratch.out + slot * scratch.value_stride;
-    const T* const block = scratch.block + slot * scratch.value_stride;
-    for (Index e = 0; e < scratch.value_stride; e += lanes<T>) {
-      fma(Vec<T>::load(out + e), correction, Vec<T>::load(block + e)).store(out + e);
+  for (Index head = 0; head < layout.kv_heads; ++head) {
+    for (Index column = 0; column < layout.columns; ++column) {
+      const Vec<T> correction = Vec<T>::broadcast(scratch.correction[layout.lane(head, column)]);
+      const Index row = layout.row(head, column) * scratch.value_stride;
+      for (Index e = row; e < row + scratch.value_stride; e += lanes<T>) {
+        fma(Vec<T>::load(scratch.out + e), correction, Vec<T>::load(scratch.block + e)).store(scratch.out + e);
+      }
     }
   }
 }
@@ -403,12 +441,12 @@ void decode_finish(const AttentionProblem<T>& problem, const AttentionTask& task
   const DecodeLayout& layout = scratch.layout;
   for (Index head = 0; head < layout.kv_heads; ++head) {
     for (Index column = 0; column < layout.columns; ++column) {
-      const Index slot = layout.slot(head, column);
-      const Index first = slot / layout.width * lanes<T>;
+      const Index lane = layout.lane(head, column);
       T sum = 0;
-      for (Index lane = slot % layout.width; lane < lanes<T>; lane += layout.width) sum += scratch.sum[first + lane];
-      finish_column(task.of_head(head), result.of_head(head), scratch.out + slot * scratch.value_stride,
-                    problem.value_dim, scratch.maximum[first + slot % layout.width], sum, column);
+      for (Index i = 0; i < layout.positions; ++i) sum += scratch.sum[lane + i * layout.at_once];
+      finish_column(task.of_head(head), result.of_head(head),
+                    scratch.out + layout.row(head, column) * scratch.value_stride, problem.value_dim,
+                    scratch.maximum[lane], sum, column);
     }
   }
 }
@@ -428,12 +466,11 @@ void decode(const AttentionProblem<T>& problem, const AttentionTask& task, const
   while (tiles.next(tile, attention_key_tile)) {
     decode_steps<T>(tile.keys.storage, layout.at_once).scores(scratch, tile.keys, tile.rows, key_dim);
     if (problem.softcap != T(0)) {
-      const Index steps = round_up(tile.rows, layout.positions) / layout.positions;
-      cap_scores<T, 1>(scratch.scores, steps * layout.vectors, problem.softcap);
+      cap_scores<T, 1>(scratch.scores, scratch.steps(tile.rows) * layout.vectors, problem.softcap);
     }
     decode_live_keys(problem, task, scratch, tile);
     decode_soften(scratch, tile.rows);
-    std::fill_n(scratch.block, layout.slots() * scratch.value_stride, T(0));
+    std::fill_n(scratch.block, layout.rows() * scratch.value_stride, T(0));
     decode_steps<T>(tile.values.storage, layout.at_once).values(scratch, tile, keys.full, value_dim);
     decode_accumulate(scratch);
   }
