@@ -5,6 +5,7 @@
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/attention_decoding.hpp>
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>

@@ -97,11 +97,7 @@ EIGENFORMER_INLINE Index unknown(Index x) {
   return x;
 }
 
-#ifndef DA
-#define DA 1024
-#define DV 1024
-#endif
-inline constexpr Index decode_ahead = DA;  ///< bytes before its use that a row is asked for
+inline constexpr Index decode_ahead = 2048;  ///< bytes before its use that a row is asked for
 
 /// result[i][j], added up over its lanes, is q_j . k_i, of `Rows` keys with `Columns` columns each.
 template <class T, int Rows, int Columns, class S>
@@ -269,7 +265,7 @@ template <class T, int Columns, int Rows, class S>
 void decode_values(const DecodeScratch<T>& scratch, const StoredRows<T>& values, const T* const* weights, Index t,
                    Index run, Index dim) {
   const DecodeLayout& layout = scratch.layout;
-  const Index units = (std::max)(Index(1), DV / (dim * static_cast<Index>(sizeof(S))));
+  const Index units = (std::max)(Index(1), decode_ahead / (dim * static_cast<Index>(sizeof(S))));
   const S* first = static_cast<const S*>(values.data) + t * values.stride;
   const T* of_row[Rows];
   for (int i = 0; i < Rows; ++i) of_row[i] = weights[t + i * run];
