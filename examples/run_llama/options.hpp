@@ -18,7 +18,7 @@ struct Options {
   std::uint64_t seed = 1;
   int threads = 1;
   eigenformer::Dtype cache = eigenformer::Dtype::f32;  ///< what keys and values are kept as
-  bool follow_links = false;  ///< files of the folder may be links to anywhere
+  bool follow_links = false;                           ///< files of the folder may be links to anywhere
 };
 
 /// Something the user has to change; the message says what.

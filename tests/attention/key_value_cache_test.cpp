@@ -41,8 +41,10 @@ TEST(KeyValueCache, holds_what_was_appended_in_order) {
     for (Index l = 0; l < 5; ++l) {
       const Positions& from = l < 3 ? three : two;
       for (Index h = 0; h < 3; ++h) {
-        for (Index e = 0; e < 2; ++e) EXPECT_EQ(segment.keys.at<float>(b, l, h)[e], from.keys(b, l < 3 ? l : l - 3, h, e));
-        for (Index e = 0; e < 7; ++e) EXPECT_EQ(segment.values.at<float>(b, l, h)[e], from.values(b, l < 3 ? l : l - 3, h, e));
+        for (Index e = 0; e < 2; ++e)
+          EXPECT_EQ(segment.keys.at<float>(b, l, h)[e], from.keys(b, l < 3 ? l : l - 3, h, e));
+        for (Index e = 0; e < 7; ++e)
+          EXPECT_EQ(segment.values.at<float>(b, l, h)[e], from.values(b, l < 3 ? l : l - 3, h, e));
       }
     }
   }

@@ -12,7 +12,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::detail {
 struct DecodingPlan {
   Index heads = 1;     ///< query heads that share a key/value head
   Index columns = 0;   ///< of a key/value head
-  Index kv_heads = 1;  ///< of a task, the last of a batch perhaps with fewer
+  Index kv_heads = 1;  ///< of a task
   Index groups = 0;    ///< tasks along the key/value heads
   Index splits = 1;    ///< tasks along the keys
   Index split_keys = 0;
@@ -26,29 +26,28 @@ struct DecodingPlan {
   template <class T>
   explicit DecodingPlan(const kernels::AttentionProblem<T>& problem) {
     constexpr Index enough_tasks = 16;
-    constexpr Index shortest_split = 256;
-    constexpr Index most_features = 8192;  // queries and sums of a task stay in the first two caches
+    constexpr Index tile = kernels::attention_decode_tile;
     heads = problem.group();
     columns = problem.query.length() * heads;
-    const Index features = (std::max)(columns, Index(1)) * (std::max)(problem.query.head_dim(), problem.value_dim);
-    groups = ceiling(problem.kv_heads * features, most_features);
-    groups = (std::min)(groups, problem.kv_heads);
-    kv_heads = ceiling(problem.kv_heads, groups);
-    groups = ceiling(problem.kv_heads, kv_heads);
+    // All heads, as memory has them side by side, unless queries and sums would not stay in the second cache.
+    constexpr Index most_features = 32768;
+    kv_heads = problem.kv_heads;
+    const Index features = columns * (std::max)(problem.query.head_dim(), problem.value_dim);
+    while (kv_heads * features > most_features && kv_heads % 2 == 0) kv_heads /= 2;
+    groups = problem.kv_heads / kv_heads;
     split_keys = (std::max)(problem.keys, Index(1));
     const Index wanted = ceiling(enough_tasks, (std::max)(problem.query.batch() * groups, Index(1)));
-    if (wanted == 1 || problem.keys <= 2 * shortest_split) return;
-    split_keys = ceiling((std::max)(ceiling(problem.keys, wanted), shortest_split), kernels::attention_key_tile) *
-                 kernels::attention_key_tile;
+    if (wanted == 1 || problem.keys <= 2 * tile) return;
+    split_keys = ceiling(ceiling(problem.keys, wanted), tile) * tile;
     splits = ceiling(problem.keys, split_keys);
   }
 
   /// Task of one batch and group of key/value heads over the keys of one split.
-  kernels::AttentionTask task(Index batch, Index group, Index split, const Index all_kv_heads, Index keys) const {
+  kernels::AttentionTask task(Index batch, Index group, Index split, Index keys) const {
     kernels::AttentionTask result;
     result.batch = batch;
     result.kv_head = group * kv_heads;
-    result.kv_heads = (std::min)(kv_heads, all_kv_heads - result.kv_head);
+    result.kv_heads = kv_heads;
     result.first_head = result.kv_head * heads;
     result.heads = heads;
     result.columns = columns;
@@ -70,7 +69,7 @@ void run_decoding(const kernels::AttentionProblem<T>& problem, const kernels::At
   const InstructionSet set = context.instruction_set();
   const Index dim = problem.value_dim;
   const auto task_of = [&](Index row, Index part) {
-    return plan.task(row / plan.groups, row % plan.groups, part, problem.kv_heads, problem.keys);
+    return plan.task(row / plan.groups, row % plan.groups, part, problem.keys);
   };
   const Index memory_size = kernels::attention_padded(
       kernels::attention_decode_scratch<T>(task_of(0, 0), problem.query.head_dim(), dim, set));

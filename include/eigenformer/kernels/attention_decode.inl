@@ -46,17 +46,17 @@ struct DecodeScratch {
   Index key_stride;
   Index value_stride;
   T* queries;  ///< [columns / at_once, kv_heads, d_k padded / lanes, at_once, lanes], zeros behind d_k
-  T* scores;   ///< [key tile / positions, vectors, lanes]
+  T* scores;   ///< [tile / positions, vectors, lanes]
   T* maximum;  ///< [vectors, lanes] each
   T* sum;
   T* correction;
   T* first;  ///< live keys relative to the tile at hand
   T* last;
-  T* block;  ///< [rows, d_v padded] of one key tile
+  T* block;  ///< [rows, d_v padded] of one tile
   T* out;    ///< [rows, d_v padded]
 
   static Index size(const DecodeLayout& layout, Index key_dim, Index value_dim) {
-    return layout.vectors * lanes<T> * (attention_key_tile + 5) +
+    return layout.vectors * lanes<T> * (attention_decode_tile + 5) +
            layout.rows() * (attention_padded(key_dim) + 2 * attention_padded(value_dim));
   }
   DecodeScratch(T* memory, const DecodeLayout& chosen, Index key_dim, Index value_dim)
@@ -64,7 +64,7 @@ struct DecodeScratch {
     const Index step = layout.vectors * lanes<T>;
     queries = memory;
     scores = queries + layout.rows() * key_stride;
-    maximum = scores + step * attention_key_tile;
+    maximum = scores + step * attention_decode_tile;
     sum = maximum + step;
     correction = sum + step;
     first = correction + step;
@@ -305,7 +305,7 @@ template <class T, int Columns, class S>
 void decode_values_of_tile(const DecodeScratch<T>& scratch, const KeyTile<T>& tile, KeyRange full, Index dim) {
   const Index begin = (std::clamp)(full.first - tile.first, Index(0), tile.rows);
   const Index end = (std::clamp)(full.last - tile.first, begin, tile.rows);
-  const T* weights[2 * attention_key_tile];  // of each position, to be indexed by lane; some behind the last
+  const T* weights[2 * attention_decode_tile];  // of each position, to be indexed by lane; some behind the last
   const Index steps = scratch.steps(tile.rows);
   for (Index position = 0, i = 0; position < scratch.layout.positions; ++position) {
     for (Index step = 0; step < steps; ++step, ++i) {
@@ -459,7 +459,7 @@ void decode(const AttentionProblem<T>& problem, const AttentionTask& task, const
   decode_begin(problem, task, scratch);
   KeyTiles<T> tiles(problem, task, keys.any);
   KeyTile<T> tile;
-  while (tiles.next(tile, attention_key_tile)) {
+  while (tiles.next(tile, attention_decode_tile)) {
     decode_steps<T>(tile.keys.storage, layout.at_once).scores(scratch, tile.keys, tile.rows, key_dim);
     if (problem.softcap != T(0)) {
       cap_scores<T, 1>(scratch.scores, scratch.steps(tile.rows) * layout.vectors, problem.softcap);

@@ -186,6 +186,8 @@ struct AttentionKeyGradient {
 /// Sizes that do not depend on the instruction set: multiples of every register and tile.
 inline constexpr Index attention_query_tile = 96;
 inline constexpr Index attention_key_tile = 64;
+/// Keys of a tile where there are few columns, so that what lies side by side is read in long runs.
+inline constexpr Index attention_decode_tile = 256;
 /// Columns up to which keys and values are streamed row by row instead of being tiled.
 inline constexpr Index attention_few_columns = 8;
 

@@ -204,7 +204,8 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
 
   /// What the output projection reads, in scratch memory of the caller's scope.
   template <class Stored>
-  TensorView<T, 3> run(TokensView tokens, KeyValuesOf<Stored>& key_values, ScratchScope& scope, Context& context) const {
+  TensorView<T, 3> run(TokensView tokens, KeyValuesOf<Stored>& key_values, ScratchScope& scope,
+                       Context& context) const {
     const ProfileScope profile(context, "Decoder");
     const std::array<Index, 3> extents = extents_of(tokens);
     require(key_values.size() == layers.layers.size(), "Decoder", "expected a key/value cache for each of ",
