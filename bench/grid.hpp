@@ -67,6 +67,8 @@ inline constexpr std::array causal_attention_backward = {Attention{"", 512, 512,
 inline constexpr std::array decoding_attention = {
     Attention{"", 1, 4096, 32, 32, 128}, Attention{"", 1, 4096, 32, 8, 128}, Attention{"", 1, 4096, 32, 1, 128},
     Attention{"BitNet 2B", 1, 2048, 20, 5, 128}, Attention{"Llama 110M", 1, 1024, 12, 12, 64}};
+inline constexpr std::array half_decoding_attention = {
+    Attention{"", 1, 4096, 32, 32, 128}, Attention{"", 1, 4096, 32, 8, 128}, Attention{"", 1, 4096, 32, 1, 128}};
 
 /// Rows of features, for what goes element by element or row by row.
 struct Rows {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Attention against what one would write over Eigen: Map<Matrix> products per head and a softmax by rows. Operations
 // count the work that the mask leaves alive, 2 (d_k + d_v) for each live score, and 2.5 times that for backward;
-// decoding reads each key and value once.
+// decoding reads each key and value once, of two bytes where they are stored in half precision.
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
@@ -139,6 +139,26 @@ class Forward {
   Once<std::vector<Exact>> exact_;
 };
 
+/// Decoding with keys and values stored in half precision. What is compared with reads the same numbers widened.
+template <class Storage>
+class HalfDecoding : public Forward<ef::Causal> {
+ public:
+  explicit HalfDecoding(const grid::Attention& size) : Forward<ef::Causal>(size) {
+    segments_[0] = {stored(k_, keys_), stored(v_, values_)};
+  }
+
+ private:
+  static ef::ConstHeadsView<Storage> stored(ef::Tensor<float, 4>& x, std::vector<Storage>& into) {
+    for (Index i = 0; i < x.size(); ++i) {
+      into.push_back(ef::rounded<Storage>(x.data()[i]));
+      x.data()[i] = ef::widened<float>(into.back());
+    }
+    return {into.data(), x.dimension(0), x.dimension(1), x.dimension(2), x.dimension(3)};
+  }
+
+  std::vector<Storage> keys_, values_;
+};
+
 template <class Mask>
 class Backward : public Forward<Mask> {
  public:
@@ -252,6 +272,15 @@ void plan_backward(const std::string& name, const grid::Attention& size) {
       .eigen(&Backward<Mask>::backward_by_eigen);
 }
 
+template <class Storage>
+void plan_half_decoding(const std::string& name, const grid::Attention& size) {
+  Work work = work_of<ef::Causal>(name, size);
+  work.cost.bytes_read -= bytes(size.keys * size.kv_heads * size.head_dim);  // two tensors of half the size
+  Entry<HalfDecoding<Storage>>(work, size)
+      .ours(&HalfDecoding<Storage>::forward, one_and_two_threads())
+      .eigen(&HalfDecoding<Storage>::decode_by_eigen);
+}
+
 const bool planned = [] {
   for (const grid::Attention& size : grid::attention) plan_forward<ef::NoMask>("attention", size);
   for (const grid::Attention& size : grid::causal_attention) plan_forward<ef::Causal>("causal attention", size);
@@ -263,6 +292,10 @@ const bool planned = [] {
     Entry<Forward<ef::Causal>>(work_of<ef::Causal>("attention, decoding", size), size)
         .ours(&Forward<ef::Causal>::forward, one_and_two_threads())
         .eigen(&Forward<ef::Causal>::decode_by_eigen);
+  }
+  for (const grid::Attention& size : grid::half_decoding_attention) {
+    plan_half_decoding<ef::Bfloat16>("attention, decoding from bfloat16", size);
+    plan_half_decoding<ef::Float16>("attention, decoding from float16", size);
   }
   return true;
 }();

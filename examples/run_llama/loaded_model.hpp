@@ -8,6 +8,7 @@
 #include <eigenformer/model/llama_checkpoint.hpp>
 
 #include <utility>
+#include <variant>
 
 /// A LanguageModel of a known type.
 template <class Model>
@@ -19,17 +20,25 @@ class LoadedModel final : public LanguageModel {
     parameters = eigenformer::parameter_count(model_);
     stored_as = eigenformer::name(dtype);
   }
-  void begin(eigenformer::Index tokens) override { key_values_ = model_.key_values(1, tokens); }
+  void begin(eigenformer::Index tokens, eigenformer::Dtype cache) override {
+    using eigenformer::Dtype;
+    if (cache == Dtype::f32) key_values_ = model_.key_values(1, tokens);
+    if (cache == Dtype::bf16) key_values_ = model_.template key_values<eigenformer::Bfloat16>(1, tokens);
+    if (cache == Dtype::f16) key_values_ = model_.template key_values<eigenformer::Float16>(1, tokens);
+  }
   void next_logits(std::span<const std::int32_t> tokens, std::span<float> logits,
                    eigenformer::Context& context) override {
     const auto count = static_cast<eigenformer::Index>(logits.size());
-    model_.next_logits(eigenformer::TokensView(tokens.data(), {static_cast<eigenformer::Index>(tokens.size())}),
-                       eigenformer::RowsView<float>(logits.data(), 1, count, count), key_values_, context);
+    const eigenformer::TokensView view(tokens.data(), {static_cast<eigenformer::Index>(tokens.size())});
+    const eigenformer::RowsView<float> rows(logits.data(), 1, count, count);
+    std::visit([&](auto& key_values) { model_.next_logits(view, rows, key_values, context); }, key_values_);
   }
 
  private:
   Model model_;
-  typename Model::KeyValues key_values_;
+  std::variant<typename Model::KeyValues, typename Model::template KeyValuesOf<eigenformer::Bfloat16>,
+               typename Model::template KeyValuesOf<eigenformer::Float16>>
+      key_values_;
 };
 
 template <class Model>

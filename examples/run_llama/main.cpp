@@ -79,7 +79,7 @@ Report write(LanguageModel& model, const Tokenizer& tokenizer, const Options& op
   Sampler sampler({.temperature = options.temperature, .top_p = options.top_p, .seed = options.seed});
   std::vector<float> logits(static_cast<std::size_t>(config.decoder.vocabulary));
   Report report;
-  model.begin(std::min(config.max_length, length + options.max_tokens));
+  model.begin(std::min(config.max_length, length + options.max_tokens), options.cache);
   report.prefill_tokens = length;
   report.prefill_seconds = seconds_of([&] { model.next_logits(prompt, logits, context); });
   std::int32_t previous = prompt.back();

@@ -3,6 +3,7 @@
 
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/core/tokens.hpp>
+#include <eigenformer/io/dtype.hpp>
 #include <eigenformer/io/input_directory.hpp>
 #include <eigenformer/model/llama_config.hpp>
 
@@ -17,8 +18,8 @@ class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
 
-  /// Begins a text that will have at most this many tokens.
-  virtual void begin(eigenformer::Index tokens) = 0;
+  /// Begins a text that will have at most this many tokens, whose keys and values are kept as F32, BF16 or F16.
+  virtual void begin(eigenformer::Index tokens, eigenformer::Dtype cache) = 0;
   /// Goes on with these tokens and predicts the one after them.   logits: [vocabulary]
   virtual void next_logits(std::span<const std::int32_t> tokens, std::span<float> logits,
                            eigenformer::Context& context) = 0;

@@ -24,6 +24,7 @@ model.safetensors, or its parts with model.safetensors.index.json), or a model f
   --max-tokens N       tokens to write (256)
   --seed N             of what is drawn (1)
   --threads N          threads; results do not depend on it (all processors)
+  --cache TYPE         what keys and values are kept as: float32, bfloat16 or float16 (float32)
   --tokenizer FILE     of llama2.c's format (default: tokenizer.bin or tok<vocabulary>.bin beside the checkpoint)
   --follow-links       the folder's files may be links that lead out of it, as in HuggingFace's cache
   --help               print this
@@ -37,6 +38,7 @@ constexpr option known[] = {{"temperature", required_argument, nullptr, 0},
                             {"max-tokens", required_argument, nullptr, 0},
                             {"seed", required_argument, nullptr, 0},
                             {"threads", required_argument, nullptr, 0},
+                            {"cache", required_argument, nullptr, 0},
                             {"tokenizer", required_argument, nullptr, 0},
                             {"follow-links", no_argument, nullptr, 0},
                             {"help", no_argument, nullptr, 0},
@@ -61,12 +63,20 @@ void set(Number& value, std::string_view name, std::string_view text, Number low
   value = number;
 }
 
+eigenformer::Dtype cache_type(std::string_view text) {
+  if (text == "float32") return eigenformer::Dtype::f32;
+  if (text == "bfloat16") return eigenformer::Dtype::bf16;
+  if (text == "float16") return eigenformer::Dtype::f16;
+  throw UsageError{"--cache: expected float32, bfloat16 or float16, got '" + std::string(text) + "'"};
+}
+
 void take(Options& options, std::string_view name, const char* text) {
   if (name == "temperature") set(options.temperature, name, text, 0.0, 100.0);
   if (name == "top-p") set(options.top_p, name, text, 0.0, 1.0);
   if (name == "max-tokens") set(options.max_tokens, name, text, 0L, 1'000'000'000L);
   if (name == "seed") set(options.seed, name, text, std::uint64_t{0}, (std::numeric_limits<std::uint64_t>::max)());
   if (name == "threads") set(options.threads, name, text, 1, 1024);
+  if (name == "cache") options.cache = cache_type(text);
   if (name == "tokenizer") options.tokenizer = text;
   if (name == "follow-links") options.follow_links = true;
 }

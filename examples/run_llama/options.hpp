@@ -1,6 +1,8 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/io/dtype.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,7 +17,8 @@ struct Options {
   long max_tokens = 256;
   std::uint64_t seed = 1;
   int threads = 1;
-  bool follow_links = false;  ///< files of the folder may be links to anywhere
+  eigenformer::Dtype cache = eigenformer::Dtype::f32;  ///< what keys and values are kept as
+  bool follow_links = false;                           ///< files of the folder may be links to anywhere
 };
 
 /// Something the user has to change; the message says what.

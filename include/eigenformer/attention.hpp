@@ -6,6 +6,7 @@
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
 #include <eigenformer/attention/attention_cache.hpp>
+#include <eigenformer/attention/attention_decoding.hpp>
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/attention_views.hpp>

@@ -20,6 +20,7 @@
 #include <eigenformer/core/scalar_of.hpp>
 #include <eigenformer/core/scratch.hpp>
 #include <eigenformer/core/shape.hpp>
+#include <eigenformer/core/stored_heads.hpp>
 #include <eigenformer/core/tensor.hpp>
 #include <eigenformer/core/thread_team.hpp>
 #include <eigenformer/core/tokens.hpp>

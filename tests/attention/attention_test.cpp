@@ -372,7 +372,7 @@ TEST(AttentionErrors, name_what_was_expected_and_write_nothing) {
             "attention: expected heads of query of at least 1, got 0");
   EXPECT_EQ(message_of([&](Query&, Segments& s, Y&, Options&) { s.clear(); }),
             "attention: expected at least one key/value segment, got none");
-  EXPECT_EQ(message_of([&](Query&, Segments& s, Y&, Options&) { s[0].values = s[0].values.positions(0, 4); }),
+  EXPECT_EQ(message_of([&](Query&, Segments& s, Y&, Options&) { s[0].values = Query(nullptr, 2, 4, 2, 7); }),
             "attention: expected values of shape [2, 5, 2, 7], got [2, 4, 2, 7]");
   EXPECT_EQ(message_of([&](Query&, Segments&, Y& y, Options&) { y = y.positions(0, 2); }),
             "attention: expected y of shape [2, 3, 4, 7], got [2, 2, 4, 7]");

@@ -197,6 +197,67 @@ TEST(GroupedQueryAttention, steps_through_the_cache_equal_one_forward) {
       ef::MultiQueryAttention<float>({.dim = 22, .heads = 11}, ef::Random(7)), 1e-6);
 }
 
+/// Keys and values that half precision holds exactly, as whole numbers below 32 are, give the bits of a cache of float,
+/// whichever way queries take.
+TEST(GroupedQueryAttention, a_cache_in_half_precision_serves_prompts_and_steps) {
+  ef::GroupedQueryAttention<float> block({.dim = 30, .heads = 6, .kv_heads = 3}, ef::Random(7));
+  support::Generator random(8);
+  const auto whole = [&](std::span<float> numbers) {
+    for (float& x : numbers) x = static_cast<float>(random.integer(3)) - 1;
+  };
+  whole(block.key.weight.values());
+  whole(block.value.weight.values());
+  ef::Tensor<float, 3> x(2, 71, 30);
+  whole({x.data(), static_cast<std::size_t>(x.size())});
+  for (const int threads : {1, 2}) {
+    ef::Context context({.threads = threads});
+    auto cache = block.key_value_cache(2, 71);
+    auto bfloat16 = block.key_value_cache<ef::Bfloat16>(2, 71);
+    auto float16 = block.key_value_cache<ef::Float16>(2, 71);
+    Index first = 0;
+    for (const Index length : {37, 1, 2, 1, 30}) {
+      const ef::Tensor<float, 3> part = positions(x, first, length);
+      ef::Tensor<float, 3> expected(part.dimensions()), y(part.dimensions());
+      block.forward(part, expected, ef::Causal{}, cache, context);
+      block.forward(part, y, ef::Causal{}, bfloat16, context);
+      EXPECT_TRUE(support::bit_equal(y, expected)) << first;
+      block.forward(part, y, ef::Causal{}, float16, context);
+      EXPECT_TRUE(support::bit_equal(y, expected)) << first;
+      first += length;
+    }
+    EXPECT_EQ(bfloat16.length(), 71);
+  }
+}
+
+/// What is kept is rounded once, after positions have turned it.
+TEST(GroupedQueryAttention, a_cache_in_half_precision_keeps_what_one_of_float_does_rounded) {
+  const Rotated<float> block({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 14, .value_dim = 5}, ef::Random(7));
+  const auto x = normal<float>(1, 5, 30, 5);
+  ef::Context context;
+  auto cache = block.key_value_cache(1, 6);
+  auto half = block.key_value_cache<ef::Bfloat16>(1, 6);
+  ef::Tensor<float, 3> y(x.dimensions());
+  block.forward(x, y, ef::Causal{}, cache, context);
+  block.forward(x, y, ef::Causal{}, half, context);
+  for (Index t = 0; t < 5; ++t) {
+    for (Index h = 0; h < 2; ++h) {
+      for (Index e = 0; e < 14; ++e) {
+        EXPECT_EQ(half.segment().keys.at<ef::Bfloat16>(0, t, h)[e],
+                  ef::rounded<ef::Bfloat16>(cache.segment().keys.at<float>(0, t, h)[e]));
+      }
+      for (Index e = 0; e < 5; ++e) {
+        EXPECT_EQ(half.segment().values.at<ef::Bfloat16>(0, t, h)[e],
+                  ef::rounded<ef::Bfloat16>(cache.segment().values.at<float>(0, t, h)[e]));
+      }
+    }
+  }
+  auto small = block.key_value_cache<ef::Bfloat16>(1, 4);
+  EXPECT_THROW(block.forward(x, y, ef::Causal{}, small, context), ef::ValueError);
+  auto foreign = block.key_value_cache<ef::Bfloat16>(2, 6);
+  EXPECT_THROW(block.forward(x, y, ef::Causal{}, foreign, context), ef::ShapeError);
+  EXPECT_EQ(small.length(), 0);
+}
+
 TEST(GroupedQueryAttention, a_truncated_cache_is_one_that_never_went_further) {
   const Rotated<float> block({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 14}, ef::Random(7));
   const auto x = normal<float>(1, 9, 30, 5);

@@ -6,6 +6,8 @@
 
 #include <eigenformer/core/tensor.hpp>
 
+#include <array>
+#include <bit>
 #include <string>
 
 namespace {
@@ -39,18 +41,44 @@ TEST(KeyValueCache, holds_what_was_appended_in_order) {
     for (Index l = 0; l < 5; ++l) {
       const Positions& from = l < 3 ? three : two;
       for (Index h = 0; h < 3; ++h) {
-        for (Index e = 0; e < 2; ++e) EXPECT_EQ(segment.keys.at(b, l, h)[e], from.keys(b, l < 3 ? l : l - 3, h, e));
-        for (Index e = 0; e < 7; ++e) EXPECT_EQ(segment.values.at(b, l, h)[e], from.values(b, l < 3 ? l : l - 3, h, e));
+        for (Index e = 0; e < 2; ++e)
+          EXPECT_EQ(segment.keys.at<float>(b, l, h)[e], from.keys(b, l < 3 ? l : l - 3, h, e));
+        for (Index e = 0; e < 7; ++e)
+          EXPECT_EQ(segment.values.at<float>(b, l, h)[e], from.values(b, l < 3 ? l : l - 3, h, e));
       }
     }
   }
+}
+
+/// The bits of what is kept: halfway cases go to the even neighbour, what is too large becomes infinite.
+template <class Half>
+void expect_rounded(std::array<float, 4> numbers, std::array<std::uint16_t, 4> bits) {
+  ef::KeyValueCache<float, Half> cache({.capacity = 3, .kv_heads = 2, .head_dim = 2});
+  ef::Tensor<float, 4> keys(1, 1, 2, 2), values(1, 1, 2, 2);
+  std::copy(numbers.begin(), numbers.end(), keys.data());
+  std::copy(numbers.rbegin(), numbers.rend(), values.data());
+  cache.append(values, keys);
+  cache.append(keys, values);
+  const ef::KeyValueSegment<float> segment = cache.segment();
+  EXPECT_EQ(segment.keys.shape(), ef::Shape({1, 2, 2, 2}));
+  EXPECT_NE(segment.keys.storage(), ef::StoredAs::scalar);
+  for (Index i = 0; i < 4; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    EXPECT_EQ(std::bit_cast<std::uint16_t>(segment.keys.at<Half>(0, 1, i / 2)[i % 2]), bits[at]) << i;
+    EXPECT_EQ(std::bit_cast<std::uint16_t>(segment.values.at<Half>(0, 1, i / 2)[i % 2]), bits[3 - at]) << i;
+  }
+}
+
+TEST(KeyValueCache, rounds_to_half_precision_as_it_appends) {
+  expect_rounded<ef::Bfloat16>({1 + 0x1p-8F, 1 + 0x3p-8F, -0x1.ffp127F, -3.5F}, {0x3f80, 0x3f82, 0xff80, 0xc060});
+  expect_rounded<ef::Float16>({1 + 0x1p-11F, 1 + 0x3p-11F, -65520.0F, -3.5F}, {0x3c00, 0x3c02, 0xfc00, 0xc300});
 }
 
 TEST(KeyValueCache, a_full_cache_refuses_and_stays_as_it_is) {
   ef::KeyValueCache<float> cache(options);
   const Positions three(3);
   cache.append(three.keys, three.values);
-  const float before = cache.segment().keys.at(1, 2, 1)[0];
+  const float before = cache.segment().keys.at<float>(1, 2, 1)[0];
   try {
     cache.append(three.keys, three.values);
     FAIL() << "nothing thrown";
@@ -58,7 +86,7 @@ TEST(KeyValueCache, a_full_cache_refuses_and_stays_as_it_is) {
     EXPECT_STREQ(error.what(), "KeyValueCache: expected room for 3 more positions, got a capacity of 5 with 3 in use");
   }
   EXPECT_EQ(cache.length(), 3);
-  EXPECT_EQ(cache.segment().keys.at(1, 2, 1)[0], before);
+  EXPECT_EQ(cache.segment().keys.at<float>(1, 2, 1)[0], before);
 }
 
 TEST(KeyValueCache, forgets_what_it_is_told_to) {
@@ -70,7 +98,7 @@ TEST(KeyValueCache, forgets_what_it_is_told_to) {
   cache.truncate(1);
   EXPECT_EQ(cache.length(), 1);
   cache.append(three.keys, three.values);
-  EXPECT_EQ(cache.segment().keys.at(0, 1, 0)[0], three.keys(0, 0, 0, 0));
+  EXPECT_EQ(cache.segment().keys.at<float>(0, 1, 0)[0], three.keys(0, 0, 0, 0));
   cache.clear();
   EXPECT_EQ(cache.length(), 0);
 }
@@ -84,7 +112,7 @@ TEST(KeyValueCache, a_copy_goes_its_own_way) {
   copy.append(two.keys, two.values);
   EXPECT_EQ(cache.length(), 3);
   EXPECT_EQ(copy.length(), 5);
-  EXPECT_NE(cache.segment().keys.data(), copy.segment().keys.data());
+  EXPECT_NE(cache.segment().keys.at<float>(0, 0, 0), copy.segment().keys.at<float>(0, 0, 0));
 }
 
 TEST(KeyValueCache, rejects_options_and_tensors_that_do_not_fit) {

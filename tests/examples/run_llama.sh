@@ -37,7 +37,7 @@ said() { grep -q -- "$1" err || fail "no '$1' on stderr"; }
 case $3 in
   help)
     run 0 --help
-    for option in temperature top-p max-tokens seed threads tokenizer follow-links help; do
+    for option in temperature top-p max-tokens seed threads cache tokenizer follow-links help; do
       grep -q -- "^  --$option" out || fail "--help says nothing of --$option"
     done
     [ ! -s err ] || fail "--help writes to stderr"
@@ -53,6 +53,7 @@ case $3 in
     refuse 2 "--max-tokens: expected a number in 0 .. 1000000000, got '3x'" x --max-tokens 3x
     refuse 2 "--threads: expected a number in 1 .. 1024, got '0'" x --threads 0
     refuse 2 "--seed: expected a number in 0 .. 18446744073709551615, got ''" x --seed ''
+    refuse 2 "--cache: expected float32, bfloat16 or float16, got 'int8'" x --cache int8
     refuse 2 "unexpected argument 'time': quote a prompt of several words" x Once time
     ;;
 
@@ -129,6 +130,11 @@ EOF
     run 0 . "Once upon a time" --max-tokens 20
     said 'model        260032 parameters stored as BF16'
     grep -q '^Once upon a time, there was a' out || fail "no sense in bfloat16"
+    for cache in bfloat16 float16; do
+      run 0 "$model" "Once upon a time" --max-tokens 20 --cache $cache
+      grep -q '^Once upon a time, there was a' out || fail "no sense with a cache of $cache"
+    done
+    run 0 . "Once upon a time" --max-tokens 20
     mv model.safetensors part.safetensors
     perl -0777 -ne '
       my %files;

@@ -21,6 +21,26 @@ TEST(AttentionTask, columns_are_the_heads_of_a_group_side_by_side) {
   }
 }
 
+TEST(AttentionTask, of_one_of_several_key_value_heads) {
+  const kernels::AttentionTask task{.first_head = 6, .heads = 3, .kv_head = 2, .kv_heads = 4, .columns = 5};
+  const kernels::AttentionTask last = task.of_head(3);
+  EXPECT_EQ(last.kv_head, 5);
+  EXPECT_EQ(last.kv_heads, 1);
+  EXPECT_EQ(last.head(0), 15);
+  EXPECT_EQ(last.head(4), 16);
+  EXPECT_EQ(last.position(4), 1);
+}
+
+TEST(AttentionResult, of_one_of_several_key_value_heads) {
+  std::vector<float> parts(200);
+  kernels::AttentionResult<float> result{{}, nullptr, parts.data(), parts.data() + 11, parts.data() + 13, 17};
+  EXPECT_EQ(result.of_head(3).part_rows, parts.data() + 51);
+  EXPECT_EQ(result.of_head(3).part_maximum, parts.data() + 62);
+  EXPECT_EQ(result.of_head(3).part_sum, parts.data() + 64);
+  result.part_rows = nullptr;
+  EXPECT_EQ(result.of_head(3).part_rows, nullptr);
+}
+
 /// Tiles cover a range in order, stay within segments, and begin where they always do.
 TEST(KeyTiles, cover_the_range_once_and_end_where_segments_do) {
   std::vector<float> memory(static_cast<std::size_t>(200 * 2));
@@ -38,7 +58,7 @@ TEST(KeyTiles, cover_the_range_once_and_end_where_segments_do) {
     Index next = range.first;
     while (tiles.next(tile, 64)) {
       EXPECT_EQ(tile.first, next);
-      EXPECT_EQ(tile.keys, memory.data() + 2 * next);
+      EXPECT_EQ(tile.keys.data, memory.data() + 2 * next);
       EXPECT_GE(tile.rows, 1);
       EXPECT_LE(tile.rows, 64);
       next += tile.rows;

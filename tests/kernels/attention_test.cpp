@@ -51,19 +51,26 @@ TEST(AttentionKernel, parts_of_the_context_combine) {
       if (!ef::available(set)) continue;
       ef::Tensor<float, 4> y(1, queries, 1, dim);
       std::vector<float> log_sum_exp(static_cast<std::size_t>(queries));
-      std::vector<float> memory(static_cast<std::size_t>(kernels::attention_forward_scratch<float>(dim, dim, set)));
+      kernels::AttentionTask task;
+      task.columns = queries;
+      const bool few = queries <= kernels::attention_few_columns;
+      const Index size = few ? kernels::attention_decode_scratch<float>(task, dim, dim, set)
+                             : kernels::attention_forward_scratch<float>(dim, dim, set);
+      std::vector<float> memory(static_cast<std::size_t>(size));
       std::vector<float> rows(static_cast<std::size_t>(3 * queries * dim));
       std::vector<float> maximum(static_cast<std::size_t>(3 * queries));
       std::vector<float> sum(static_cast<std::size_t>(3 * queries));
-      kernels::AttentionTask task;
-      task.columns = queries;
       const Index ends[] = {0, 64, 129, keys};
       for (Index part = 0; part < 3; ++part) {
         task.keys = {ends[part], ends[part + 1]};
         const kernels::AttentionResult<float> result{y, nullptr, &rows[static_cast<std::size_t>(part * queries * dim)],
                                                      &maximum[static_cast<std::size_t>(part * queries)],
                                                      &sum[static_cast<std::size_t>(part * queries)]};
-        kernels::attention_forward<float>(problem, task, result, memory.data(), set);
+        if (few) {
+          kernels::attention_decode<float>(problem, task, result, memory.data(), set);
+        } else {
+          kernels::attention_forward<float>(problem, task, result, memory.data(), set);
+        }
       }
       kernels::attention_combine<float>(task, {y, log_sum_exp.data(), rows.data(), maximum.data(), sum.data()}, 3, dim,
                                         set);

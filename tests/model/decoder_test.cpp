@@ -340,6 +340,43 @@ TYPED_TEST(Decoder, a_step_of_decoding_allocates_nothing) {
   }
 }
 
+/// Caches in half precision: the logits move by no more than rounding each layer's keys and values once may move them,
+/// are the same for any number of threads, and nothing is allocated.
+template <class T, class Half>
+void expect_decoding_with_caches_of(double epsilon) {
+  const ef::LlamaDecoder<T> model(small, ef::Random(3));
+  support::Generator random(97);
+  const Tokens tokens = random_tokens(1, 23, random);
+  const ef::Tensor<T, 3> exact = model(tokens);
+  std::vector<T> first;
+  for (const int threads : {1, 2}) {
+    ef::Context context({.threads = threads});
+    auto key_values = model.template key_values<Half>(1, 23);
+    std::vector<T> logits(23 * 29);
+    const auto decode = [&] {
+      for (auto& layer : key_values) layer.clear();
+      for (const auto& [begin, count] : {std::pair<Index, Index>{0, 11}, {11, 1}, {12, 2}, {14, 9}}) {
+        const ef::TokensView part(tokens.data() + begin, {1, count});
+        model.forward(part, ef::RowsView<T>(logits.data() + begin * 29, count, 29, 29), key_values, context);
+      }
+    };
+    decode();
+    if (threads == 1) first = logits;
+    EXPECT_TRUE(support::bit_equal(logits, first));
+    const support::ErrorReport report = support::max_error(logits, exact);
+    EXPECT_TRUE(support::within(report, 8 * static_cast<double>(small.layers) * epsilon));
+    EXPECT_GT(report.worst, epsilon / 64) << "nothing was rounded";
+    if (support::AllocationCounter::available()) EXPECT_EQ(support::allocations_during(decode), 0u);
+    ef::Matrix<T> next(1, 29);
+    EXPECT_THROW(model.next_logits(std::vector<std::int32_t>{1}, next, key_values, context), ef::ValueError);
+  }
+}
+
+TYPED_TEST(Decoder, decodes_with_caches_in_half_precision) {
+  expect_decoding_with_caches_of<TypeParam, ef::Bfloat16>(0x1p-8);
+  expect_decoding_with_caches_of<TypeParam, ef::Float16>(0x1p-11);
+}
+
 /// A decoder stored in half precision beside one that computes with the same numbers in T.
 template <class T, class Stored, class Wide>
 void expect_the_bits_of_the_widened_one() {

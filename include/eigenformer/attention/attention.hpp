@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/attention/attention_decoding.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/kernels/attention.hpp>
@@ -20,6 +21,9 @@ namespace detail {
 template <class T>
 void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionOutputs<T>& outputs, ScratchScope& scope,
                    Context& context) {
+  if (DecodingPlan::suits(problem)) {
+    return run_decoding<T>(problem, {outputs.y, outputs.log_sum_exp}, scope, context);
+  }
   const AttentionPlan plan(problem);
   const Index rows = problem.query.batch() * problem.kv_heads * plan.tiles;
   if (rows == 0) return;

@@ -32,7 +32,7 @@ void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mas
   require_positive(query.heads(), "attention", "heads of query");
   require_positive(query.head_dim(), "attention", "head_dim of query");
   require_segments(inputs.segments, query.batch(), query.head_dim());
-  const ConstHeadsView<T>& values = inputs.segments.front().values;
+  const StoredHeadsView<T>& values = inputs.segments.front().values;
   require_positive(values.head_dim(), "attention", "head_dim of values");
   require(values.heads() >= 1 && query.heads() % values.heads() == 0, "attention",
           "expected heads divisible by kv_heads, got ", query.heads(), " heads and ", values.heads(), " kv_heads");

@@ -105,13 +105,15 @@ class GroupedQueryAttention
   }
 
   /// Self-attention of positions that follow those in the cache, which it appends to: a whole prompt, a part of one, or
-  /// a single token; y is what one forward of all positions gives for these.   x, y: [B, S, dim]
-  template <AttentionMask Mask>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, KeyValueCache<T>& key_values,
+  /// a single token; y is what one forward of all positions gives for these, with keys and values rounded to what the
+  /// cache stores.   x, y: [B, S, dim]
+  template <AttentionMask Mask, class Storage>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, KeyValueCache<T, Storage>& key_values,
                Context& context) const {
     const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
     const Index before = key_values.length();
-    check(key_values, extent);
+    check(key_values.options(), extent);
+    key_values.require_room(extent.queries);
     mask.check({extent.batch, extent.queries, before + extent.keys});
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
@@ -171,9 +173,10 @@ class GroupedQueryAttention
     add(dmemory.data(), from_values, dmemory.size());
   }
 
-  /// An empty cache of the right sizes, with room for `capacity` positions.
-  KeyValueCache<T> key_value_cache(Index batch, Index capacity) const {
-    return KeyValueCache<T>({batch, capacity, options.kv_heads, options.head_dim, options.value_dim});
+  /// An empty cache of the right sizes, with room for `capacity` positions, stored as T unless Storage says otherwise.
+  template <StorageOf<T> Storage = T>
+  KeyValueCache<T, Storage> key_value_cache(Index batch, Index capacity) const {
+    return KeyValueCache<T, Storage>({batch, capacity, options.kv_heads, options.head_dim, options.value_dim});
   }
 
   static void members(auto& self, auto&& visit) {
@@ -257,14 +260,12 @@ class GroupedQueryAttention
     require(part.input_features() == in && part.output_features() == out, block, "expected ", name, " to map ", in,
             " to ", out, " features, got ", part.input_features(), " to ", part.output_features());
   }
-  void check(const KeyValueCache<T>& key_values, const AttentionExtent& extent) const {
+  void check(const KeyValueCacheOptions& o, const AttentionExtent& extent) const {
     require(options.memory_dim == options.dim, block, "expected memory_dim equal to dim for self-attention, got ",
             options.memory_dim, " and ", options.dim);
-    const KeyValueCacheOptions& o = key_values.options();
     require_shape({extent.batch, options.kv_heads, options.head_dim, options.value_dim},
                   {o.batch, o.kv_heads, o.head_dim, o.value_dim}, block,
                   "a key/value cache [batch, kv_heads, head_dim, value_dim]");
-    key_values.require_room(extent.queries);
   }
   void check(const Cache& cache, const AttentionExtent& extent) const {
     const AttentionExtent& kept = cache.extent;

@@ -15,7 +15,9 @@ struct KeyValueCacheOptions {
 };
 
 /// The keys and values of the positions so far, for generating step by step. It has room for a stated number of
-/// positions and allocates nothing after it is made. A value: a copy goes its own way from there.
+/// positions and allocates nothing after it is made. A value: a copy goes its own way from there. Storage is what the
+/// numbers are kept as: T, or Bfloat16 or Float16, which take half the memory and half the time to read; `append` then
+/// rounds to nearest, ties to even, and attention widens what it reads.
 ///   keys: [batch, length, kv_heads, head_dim]    values: [batch, length, kv_heads, value_dim]
 ///   throws OptionError for an option below 1 (capacity: 0), ShapeError for keys or values that do not fit, ValueError
 ///   for more positions than there is room for; what throws changes nothing
@@ -27,7 +29,7 @@ struct KeyValueCacheOptions {
 /// token.setZero();
 /// attention.forward(token, y, ef::Causal{}, cache, context);  // cache.length() is 1 now
 /// @endcode
-template <class T>
+template <class T, StorageOf<T> Storage = T>
 class KeyValueCache {
  public:
   explicit KeyValueCache(const KeyValueCacheOptions& chosen) : options_(checked(chosen)) {
@@ -65,22 +67,25 @@ class KeyValueCache {
 
   /// What is there, to attend to.
   KeyValueSegment<T> segment() const {
-    const ConstHeadsView<T> keys = storage(keys_.data(), options_.head_dim);
-    const ConstHeadsView<T> values = storage(values_.data(), options_.value_dim);
+    const ConstHeadsView<Storage> keys = storage(keys_.data(), options_.head_dim);
+    const ConstHeadsView<Storage> values = storage(values_.data(), options_.value_dim);
     return {keys.positions(0, length_), values.positions(0, length_)};
   }
 
  private:
-  HeadsView<T> storage(T* data, Index dim) const {
+  HeadsView<Storage> storage(Storage* data, Index dim) const {
     return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
   }
-  ConstHeadsView<T> storage(const T* data, Index dim) const {
+  ConstHeadsView<Storage> storage(const Storage* data, Index dim) const {
     return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
   }
-  static void copy(const ConstHeadsView<T>& from, const HeadsView<T>& to) {
+  static void copy(const ConstHeadsView<T>& from, const HeadsView<Storage>& to) {
     for (Index b = 0; b < from.batch(); ++b) {
       for (Index l = 0; l < from.length(); ++l) {
-        for (Index h = 0; h < from.heads(); ++h) std::copy_n(from.at(b, l, h), from.head_dim(), to.at(b, l, h));
+        for (Index h = 0; h < from.heads(); ++h) {
+          std::transform(from.at(b, l, h), from.at(b, l, h) + from.head_dim(), to.at(b, l, h),
+                         [](T x) { return rounded<Storage>(x); });
+        }
       }
     }
   }
@@ -95,8 +100,8 @@ class KeyValueCache {
   }
 
   KeyValueCacheOptions options_;
-  Buffer<T> keys_;
-  Buffer<T> values_;
+  Buffer<Storage> keys_;
+  Buffer<Storage> values_;
   Index length_ = 0;
 };
 

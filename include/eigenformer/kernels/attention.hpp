@@ -36,14 +36,28 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 /// Elements of scratch memory that one task of attention_forward needs.
 template <class T>
 Index attention_forward_scratch(Index key_dim, Index value_dim, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, attention::forward_scratch_size<T>(key_dim, value_dim));
+  EIGENFORMER_DISPATCH(instruction_set, attention::ForwardScratch<T>::size(key_dim, value_dim));
 }
 
 /// Attention of the columns of one task, at most attention_query_tile, over task.keys.
 template <class T>
 void attention_forward(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
                        T* scratch, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, attention::forward<T>(problem, task, result, scratch));
+  EIGENFORMER_DISPATCH(instruction_set, attention::forward_tile<T>(problem, task, result, scratch));
+}
+
+/// Elements of scratch memory that one task of attention_decode needs, whatever its keys.
+template <class T>
+Index attention_decode_scratch(const AttentionTask& task, Index key_dim, Index value_dim,
+                               InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, attention::decode_scratch_size<T>(task, key_dim, value_dim));
+}
+
+/// Attention of the few columns of one task over task.keys, for each of its task.kv_heads key/value heads.
+template <class T>
+void attention_decode(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
+                      T* scratch, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, attention::decode<T>(problem, task, result, scratch));
 }
 
 /// Puts the parts that tasks left in result.part_… together, in their order.

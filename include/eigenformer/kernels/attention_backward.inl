@@ -184,8 +184,8 @@ void backward_tile(const AttentionProblem<T>& problem, const AttentionGradient<T
   KeyTiles<T> tiles(problem, task, any);
   KeyTile<T> tile;
   while (tiles.next(tile, attention_key_tile)) {
-    copy_rows(tile.keys, tile.key_stride, tile.rows, key_dim, scratch.keys, scratch.key_stride);
-    copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
+    copy_rows(tile.keys, tile.rows, key_dim, scratch.keys, scratch.key_stride);
+    copy_rows(tile.values, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
     for (Index column = 0, panel = 0; column < columns; column += panel_width<T>, ++panel) {
       const int vectors = static_cast<int>((std::min)(panel_width<T>, columns - column) / lanes<T>);
       backward_panel(problem, task, scratch, tile, keys[panel], column, vectors);

@@ -1,219 +1,407 @@
 // SPDX-License-Identifier: MIT
 // Body for attention.hpp: forward for so few queries that reading keys and values is all the work. Features lie along
-// the lanes, and every row of keys and values is read once for all columns.
+// the lanes, every row of keys and values is read once for all columns, and in the order of memory: a position's heads
+// side by side before the next position.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
 
-/// The scratch memory of one task, for `Columns` columns (1, 2, 4 or 8).
-template <class T, int Columns>
+/// Where the scores of one task lie. A vector holds `heads` key/value heads, of each `positions` positions, of each
+/// `at_once` columns; `vectors` of them make a step, which holds all heads and columns of these positions. Columns and
+/// positions that are left over are padding and never looked at.
+struct DecodeLayout {
+  /// Positions read side by side: one stream does not saturate memory, four do if they are long. So a tile is cut into
+  /// as many runs of positions, and a vector holds a position of each.
+  static constexpr Index streams = 4;
+  Index kv_heads;
+  Index columns;      ///< of each key/value head
+  Index at_once = 1;  ///< 1, 2 or 4
+  Index heads = 1;    ///< a power of two
+  Index positions;
+  Index groups;   ///< vectors along the heads
+  Index vectors;  ///< of a step: groups for each `at_once` columns
+
+  DecodeLayout(Index lanes, Index all_kv_heads, Index all_columns) : kv_heads(all_kv_heads), columns(all_columns) {
+    while (at_once < columns && at_once < 4 && at_once < lanes) at_once *= 2;
+    while (2 * heads * streams * at_once <= lanes && kv_heads % (2 * heads) == 0) heads *= 2;
+    positions = lanes / (heads * at_once);
+    groups = kv_heads / heads;
+    vectors = groups * ((columns + at_once - 1) / at_once);
+  }
+
+  /// Where a column's row of sums is.
+  Index row(Index head, Index column) const {
+    return column / at_once * at_once * kv_heads + head * at_once + column % at_once;
+  }
+  Index rows() const { return vectors * heads * at_once; }
+  /// Where a column is in the step, at the first of its positions; at_once further it is at the next.
+  Index lane(Index head, Index column) const {
+    return (column / at_once * groups * heads + head) * positions * at_once + column % at_once;
+  }
+};
+
+/// The scratch memory of one task.
+template <class T>
 struct DecodeScratch {
-  static constexpr Index rows = attention_key_tile;
-  T* queries;  ///< [Columns, d_k padded], zeros behind d_k
-  T* scores;   ///< [key tile, Columns]
-  T* block;    ///< [Columns, d_v padded] of one key tile
-  T* out;      ///< [Columns, d_v padded]
+  DecodeLayout layout;
   Index key_stride;
   Index value_stride;
+  T* queries;  ///< [columns / at_once, kv_heads, d_k padded / lanes, at_once, lanes], zeros behind d_k
+  T* scores;   ///< [tile / positions, vectors, lanes]
+  T* maximum;  ///< [vectors, lanes] each
+  T* sum;
+  T* correction;
+  T* first;  ///< live keys relative to the tile at hand
+  T* last;
+  T* block;  ///< [rows, d_v padded] of one tile
+  T* out;    ///< [rows, d_v padded]
 
-  DecodeScratch(T* memory, Index key_dim, Index value_dim)
-      : queries(memory),
-        scores(queries + Columns * attention_padded(key_dim)),
-        block(scores + Columns * (rows + 32)),
-        out(block + Columns * attention_padded(value_dim)),
-        key_stride(attention_padded(key_dim)),
-        value_stride(attention_padded(value_dim)) {}
+  static Index size(const DecodeLayout& layout, Index key_dim, Index value_dim) {
+    return layout.vectors * lanes<T> * (attention_decode_tile + 5) +
+           layout.rows() * (attention_padded(key_dim) + 2 * attention_padded(value_dim));
+  }
+  DecodeScratch(T* memory, const DecodeLayout& chosen, Index key_dim, Index value_dim)
+      : layout(chosen), key_stride(attention_padded(key_dim)), value_stride(attention_padded(value_dim)) {
+    const Index step = layout.vectors * lanes<T>;
+    queries = memory;
+    scores = queries + layout.rows() * key_stride;
+    maximum = scores + step * attention_decode_tile;
+    sum = maximum + step;
+    correction = sum + step;
+    first = correction + step;
+    last = first + step;
+    block = last + step;
+    out = block + layout.rows() * value_stride;
+  }
+
+  /// Steps that a tile takes, which is also how many positions are in a run.
+  Index steps(Index rows) const { return (rows + layout.positions - 1) / layout.positions; }
 };
 
-inline Index decode_scratch_size(Index key_dim, Index value_dim) {
-  return attention_few_columns *
-         (attention_padded(key_dim) + 2 * attention_padded(value_dim) + attention_key_tile + 32);
+/// Bytes from a head of a position to what is read `units` heads later, which may be of a later position.
+template <class T, class S>
+Index bytes_ahead(const StoredRows<T>& x, Index head, Index heads, Index units) {
+  const Index positions = head + units < heads ? 0 : (head + units) / heads;
+  return (positions * x.stride + (units - positions * heads) * x.head_stride) * static_cast<Index>(sizeof(S));
 }
 
-/// Asks for the rows that come `ahead` rows later, which lie too far apart for the machine to guess. The address is an
-/// integer because behind the last row it belongs to nothing; asking for it there does no harm.
-template <class T>
-EIGENFORMER_INLINE void prefetch_row(const T* row, Index ahead, Index stride, Index dim) {
-  const std::uintptr_t address =
-      reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(ahead * stride) * sizeof(T);
-  for (Index byte = 0; byte < dim * static_cast<Index>(sizeof(T)); byte += 64) {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(byte)));
-  }
+/// Asks for what lies so many bytes behind an address, perhaps behind the last row, where it does no harm. The sum of
+/// both is made here, so that no register holds it for every row.
+template <class S>
+EIGENFORMER_INLINE void prefetch(const S* row, Index bytes) {
+  const auto address = reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(bytes);
+  __builtin_prefetch(reinterpret_cast<const void*>(address));  // NOLINT(performance-no-int-to-ptr)
 }
-inline constexpr Index prefetch_rows = 16;
+/// A number that the optimiser knows nothing of.
+EIGENFORMER_INLINE Index unknown(Index x) {
+  __asm__("" : "+r"(x));
+  return x;
+}
 
-/// scores[t][j] = q_j . k_t. As many dot products at a time as there are lanes, then one transposition adds them up.
-template <class T, int Columns>
-void decode_scores(const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& tile, Index dim) {
+inline constexpr Index decode_ahead = 2048;  ///< bytes before its use that a row is asked for
+
+/// result[i][j], added up over its lanes, is q_j . k_i, of `Rows` keys with `Columns` columns each.
+template <class T, int Rows, int Columns, class S>
+EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* queries, Index dim, Index ahead, Vec<T>* result) {
   constexpr int count = Vec<T>::lanes;
-  constexpr int at_once = count / Columns;
+  Vec<T> sum[Rows * Columns];
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows * Columns; ++i) sum[i] = Vec<T>::zero();
   const Index whole = dim / count * count;
-  const Mask<T> rest = first_lanes<T>(dim - whole);
-  for (Index t = 0; t < tile.rows; t += at_once) {
-    const T* key[at_once];
-#pragma GCC unroll 16
-    for (int i = 0; i < at_once; ++i) key[i] = tile.keys + (std::min)(t + i, tile.rows - 1) * tile.key_stride;
-    for (int i = 0; i < at_once; ++i) prefetch_row(key[i], prefetch_rows, tile.key_stride, dim);
-    Vec<T> sum[count];
-#pragma GCC unroll 16
-    for (int i = 0; i < count; ++i) sum[i] = Vec<T>::zero();
-    for (Index e = 0; e < whole; e += count) {
-#pragma GCC unroll 16
-      for (int i = 0; i < at_once; ++i) {
-        const Vec<T> k = Vec<T>::load(key[i] + e);
-#pragma GCC unroll 8
-        for (int j = 0; j < Columns; ++j) {
-          sum[i * Columns + j] =
-              fma(k, Vec<T>::load(scratch.queries + j * scratch.key_stride + e), sum[i * Columns + j]);
-        }
-      }
-    }
-    if (whole < dim) {
-#pragma GCC unroll 16
-      for (int i = 0; i < at_once; ++i) {
-        const Vec<T> k = Vec<T>::load(key[i] + whole, rest);
-#pragma GCC unroll 8
-        for (int j = 0; j < Columns; ++j) {
-          sum[i * Columns + j] =
-              fma(k, Vec<T>::load(scratch.queries + j * scratch.key_stride + whole), sum[i * Columns + j]);
-        }
-      }
-    }
-    transpose(sum);
+  for (Index e = 0; e < whole; e += count) {
+    const Index later = unknown(ahead + e * static_cast<Index>(sizeof(S)));
+    Vec<T> q[Columns];
 #pragma GCC unroll 4
-    for (int half = count / 2; half > 0; half /= 2) {
-#pragma GCC unroll 8
-      for (int i = 0; i < half; ++i) sum[i] = sum[i] + sum[i + half];
+    for (int j = 0; j < Columns; ++j) q[j] = Vec<T>::load(queries + e * Columns + j * count);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) {
+      prefetch(key[i], later);
+      const Vec<T> k = Vec<T>::load(key[i] + e);
+#pragma GCC unroll 4
+      for (int j = 0; j < Columns; ++j) sum[i * Columns + j] = fma(k, q[j], sum[i * Columns + j]);
     }
-    sum[0].store(scratch.scores + t * Columns);
+  }
+  if (whole < dim) {
+    const Mask<T> rest = first_lanes<T>(dim - whole);
+#pragma GCC unroll 4
+    for (int i = 0; i < Rows; ++i) {
+      const Vec<T> k = Vec<T>::load(key[i] + whole, rest);
+#pragma GCC unroll 4
+      for (int j = 0; j < Columns; ++j) {
+        const T* const query = queries + whole * Columns + j * count;
+        sum[i * Columns + j] = fma(k, Vec<T>::load(query), sum[i * Columns + j]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows * Columns; ++i) result[i] = sum[i];
+}
+
+/// scores[t, h, j] = q_j . k_t,h, as many at a time as there are lanes.
+template <class T, int Columns, class S>
+void decode_scores(const DecodeScratch<T>& scratch, const StoredRows<T>& keys, Index rows, Index dim) {
+  constexpr int count = Vec<T>::lanes;
+  constexpr int at_once = count / Columns;  // keys of a vector
+  constexpr int streams = at_once < DecodeLayout::streams ? at_once : static_cast<int>(DecodeLayout::streams);
+  const DecodeLayout& layout = scratch.layout;
+  const Index units = (std::max)(Index(1), decode_ahead / (dim * static_cast<Index>(sizeof(S))));
+  const Index run = scratch.steps(rows);
+  T* to = scratch.scores;
+  for (Index t = 0; t < run; ++t, to += layout.vectors * count) {
+    for (Index group = 0; group < layout.groups; ++group) {
+      for (Index vector = group; vector < layout.vectors; vector += layout.groups) {
+        Vec<T> sum[count];
+        Index head = group * layout.heads;
+        Index position = 0;
+        const T* queries = scratch.queries + vector * layout.heads * Columns * scratch.key_stride;
+#pragma GCC unroll 16
+        for (int i = 0; i < at_once; i += streams) {
+          const S* const first = static_cast<const S*>(keys.data) + head * keys.head_stride;
+          const S* key[streams];
+#pragma GCC unroll 4
+          for (int r = 0; r < streams; ++r)
+            key[r] = first + (std::min)((position + r) * run + t, rows - 1) * keys.stride;
+          const Index ahead = bytes_ahead<T, S>(keys, head, layout.kv_heads, units);
+          decode_dots<T, streams, Columns>(key, queries, dim, ahead, sum + i * Columns);
+          position += streams;
+          if (position == layout.positions) {
+            position = 0;
+            ++head;
+            queries += Columns * scratch.key_stride;
+          }
+        }
+        reduce_add(sum).store(to + vector * count);
+      }
+    }
   }
 }
 
-template <class T, int Columns>
-struct DecodeState {
-  T maximum[Columns];
-  T sum[Columns];
-  T correction[Columns];
-  KeyRange live[Columns];
-};
+/// Lanes of the same column take the largest of their values.
+template <class T>
+void share_maximum(T* values, const DecodeLayout& layout) {
+  const Index width = layout.positions * layout.at_once;
+  for (Index first = 0; first < lanes<T>; first += width) {
+    for (Index column = first; column < first + layout.at_once; ++column) {
+      T most = values[column];
+      for (Index i = column; i < first + width; i += layout.at_once) most = (std::max)(most, values[i]);
+      for (Index i = column; i < first + width; i += layout.at_once) values[i] = most;
+    }
+  }
+}
 
 /// Scores of a tile become weights, as in `soften`; what lies outside a column's live keys becomes 0.
-template <class T, int Columns>
-void decode_soften(T* scores, const KeyTile<T>& tile, DecodeState<T, Columns>& state) {
+template <class T>
+void decode_soften(const DecodeScratch<T>& scratch, Index rows) {
   using V = Vec<T>;
-  constexpr int count = Vec<T>::lanes;
-  T first[count];
-  T last[count];
-  T before[count];
-  T row[count];
-  for (int i = 0; i < count; ++i) {
-    const KeyRange& live = state.live[i % Columns];
-    first[i] = static_cast<T>((std::clamp)(live.first - tile.first, Index(0), 2 * attention_key_tile));
-    last[i] = static_cast<T>((std::clamp)(live.last - tile.first, Index(0), tile.rows));
-    before[i] = state.maximum[i % Columns];
-    row[i] = static_cast<T>(i / Columns);
-  }
-  const V begin = V::load(first);
-  const V end = V::load(last);
-  const V low = V::load(before);
-  const V step = V::broadcast(static_cast<T>(count / Columns));
-  V key = V::load(row);
-  V most = low;
-  for (Index i = 0; i < tile.rows * Columns; i += count, key = key + step) {
-    most = maximum(select((begin <= key) & (key < end), V::load(scores + i), low), most);
-  }
-  T lane[count];
-  most.store(lane);
-  for (int i = Columns; i < count; ++i) lane[i % Columns] = (std::max)(lane[i % Columns], lane[i]);
-  for (int i = 0; i < count; ++i) lane[i] = lane[i % Columns];
-  most = V::load(lane);
-  simd::EIGENFORMER_TARGET::exp(low - most).store(before);
-  V sum = V::zero();
-  key = V::load(row);
-  for (Index i = 0; i < tile.rows * Columns; i += count, key = key + step) {
-    const V p = select((begin <= key) & (key < end), weight<T>(V::load(scores + i) - most), V::zero());
-    sum = sum + p;
-    p.store(scores + i);
-  }
-  T total[count];
-  sum.store(total);
-  for (int i = Columns; i < count; ++i) total[i % Columns] += total[i];
-  for (int j = 0; j < Columns; ++j) {
-    state.maximum[j] = lane[j];
-    state.correction[j] = before[j];
-    state.sum[j] = state.sum[j] * before[j] + total[j];
+  const DecodeLayout& layout = scratch.layout;
+  const Index step = layout.vectors * lanes<T>;
+  const Index run = scratch.steps(rows);
+  T row[Vec<T>::lanes];
+  for (Index i = 0; i < lanes<T>; ++i) row[i] = static_cast<T>(i / layout.at_once % layout.positions * run);
+  const V next = V::broadcast(T(1));
+  for (Index at = 0; at < step; at += lanes<T>) {
+    T* const scores = scratch.scores + at;
+    const LiveKeys<T> bounds{V::load(scratch.first + at), V::load(scratch.last + at)};
+    const V before = V::load(scratch.maximum + at);
+    V most = before;
+    V key = V::load(row);
+    for (Index i = 0; i < run * step; i += step, key = key + next) {
+      most = maximum(select((bounds.first <= key) & (key < bounds.last), V::load(scores + i), before), most);
+    }
+    most.store(scratch.maximum + at);
+    if (layout.positions > 1) {
+      share_maximum(scratch.maximum + at, layout);
+      most = V::load(scratch.maximum + at);
+    }
+    V sum = V::zero();
+    key = V::load(row);
+    for (Index i = 0; i < run * step; i += step, key = key + next) {
+      const V p = select((bounds.first <= key) & (key < bounds.last), weight<T>(V::load(scores + i) - most), V::zero());
+      sum = sum + p;
+      p.store(scores + i);
+    }
+    const V correction = simd::EIGENFORMER_TARGET::exp(before - most);
+    correction.store(scratch.correction + at);
+    fma(V::load(scratch.sum + at), correction, sum).store(scratch.sum + at);
   }
 }
 
-/// block[j] += sum of scores[t][j] v_t over `Rows` rows from t on.
-template <class T, int Columns, int Rows>
-void decode_values(const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& tile, Index t, Index dim) {
-  const T* const weights = scratch.scores + t * Columns;
-  const T* const value = tile.values + t * tile.value_stride;
+/// sums[j] += sum of weights[i][j] v_i of `Rows` rows.
+template <class T, int Columns, int Rows, class S>
+EIGENFORMER_INLINE void decode_add(const S* first, Index stride, const T* const* weights, Index lane, Index dim,
+                                   Index ahead, T* sums, Index sums_stride) {
   const Index whole = dim / lanes<T> * lanes<T>;
-  for (Index i = 0; i < Rows; ++i) {
-    prefetch_row(value + i * tile.value_stride, prefetch_rows, tile.value_stride, dim);
-  }
+  const S* value[Rows];
+  Vec<T> w[Rows * Columns];
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) value[i] = first + i * stride;
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows * Columns; ++i) w[i] = Vec<T>::broadcast(weights[i / Columns][lane + i % Columns]);
   for (Index e = 0; e < dim; e += lanes<T>) {
     Vec<T> v[Rows];
     if (e < whole) {
-#pragma GCC unroll 4
-      for (int i = 0; i < Rows; ++i) v[i] = Vec<T>::load(value + i * tile.value_stride + e);
+      const Index later = unknown(ahead + e * static_cast<Index>(sizeof(S)));
+#pragma GCC unroll 8
+      for (int i = 0; i < Rows; ++i) {
+        prefetch(value[i], later);
+        v[i] = Vec<T>::load(value[i] + e);
+      }
     } else {
       const Mask<T> rest = first_lanes<T>(dim - whole);
-#pragma GCC unroll 4
-      for (int i = 0; i < Rows; ++i) v[i] = Vec<T>::load(value + i * tile.value_stride + e, rest);
-    }
 #pragma GCC unroll 8
-    for (int j = 0; j < Columns; ++j) {
-      T* const at = scratch.block + j * scratch.value_stride + e;
-      Vec<T> sum = Vec<T>::load(at);
+      for (int i = 0; i < Rows; ++i) v[i] = Vec<T>::load(value[i] + e, rest);
+    }
 #pragma GCC unroll 4
-      for (int i = 0; i < Rows; ++i) sum = fma(v[i], Vec<T>::broadcast(weights[i * Columns + j]), sum);
-      sum.store(at);
+    for (int j = 0; j < Columns; ++j) {
+      Vec<T> sum = Vec<T>::load(sums + j * sums_stride + e);
+#pragma GCC unroll 8
+      for (int i = 0; i < Rows; ++i) sum = fma(v[i], w[i * Columns + j], sum);
+      sum.store(sums + j * sums_stride + e);
     }
   }
 }
 
-/// A row of values that only some columns see: the others leave it alone, as it may hold NaN.
-template <class T, int Columns>
-void decode_value_of_live(const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& tile,
-                          const DecodeState<T, Columns>& state, Index t, Index dim) {
-  const T* const value = tile.values + t * tile.value_stride;
-  const Index key = tile.first + t;
-  for (int j = 0; j < Columns; ++j) {
-    if (key < state.live[j].first || key >= state.live[j].last) continue;
-    const Vec<T> p = Vec<T>::broadcast(scratch.scores[t * Columns + j]);
-    for (Index e = 0; e < dim; e += lanes<T>) {
-      T* const at = scratch.block + j * scratch.value_stride + e;
-      const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
-      fma(Vec<T>::load(value + e, inside), p, Vec<T>::load(at)).store(at);
+/// block += the values of `Rows` positions that lie `run` apart from t on, each times its weight.
+template <class T, int Columns, int Rows, class S>
+void decode_values(const DecodeScratch<T>& scratch, const StoredRows<T>& values, const T* const* weights, Index t,
+                   Index run, Index dim) {
+  const DecodeLayout& layout = scratch.layout;
+  const Index units = (std::max)(Index(1), decode_ahead / (dim * static_cast<Index>(sizeof(S))));
+  const S* first = static_cast<const S*>(values.data) + t * values.stride;
+  const T* of_row[Rows];
+  for (int i = 0; i < Rows; ++i) of_row[i] = weights[t + i * run];
+  for (Index head = 0; head < layout.kv_heads; ++head, first += values.head_stride) {
+    const Index ahead = bytes_ahead<T, S>(values, head, layout.kv_heads, units);
+    Index row = head;
+    for (Index column = 0; column < layout.columns; column += Columns, row += layout.kv_heads) {
+      decode_add<T, Columns, Rows>(first, run * values.stride, of_row, row * layout.positions * Columns, dim, ahead,
+                                   scratch.block + row * Columns * scratch.value_stride, scratch.value_stride);
     }
   }
 }
 
-template <class T, int Columns>
-void decode_tile(const AttentionProblem<T>& problem, const DecodeScratch<T, Columns>& scratch, const KeyTile<T>& tile,
-                 const PanelKeys& keys, DecodeState<T, Columns>& state) {
-  const Index dim = problem.value_dim;
-  decode_scores(scratch, tile, problem.query.head_dim());
-  if (problem.softcap != T(0)) {
-    cap_scores<T, 1>(scratch.scores, round_up(tile.rows * Columns, lanes<T>) / lanes<T>, problem.softcap);
+/// The values of position t, which only some columns see: the others leave them alone, as they may hold NaN.
+template <class T, class S>
+void decode_values_of_live(const DecodeScratch<T>& scratch, const StoredRows<T>& values, const T* weights, Index t,
+                           Index dim) {
+  const DecodeLayout& layout = scratch.layout;
+  const T key = static_cast<T>(t);
+  for (Index head = 0; head < layout.kv_heads; ++head) {
+    const S* const value = static_cast<const S*>(values.data) + t * values.stride + head * values.head_stride;
+    for (Index column = 0; column < layout.columns; ++column) {
+      const Index lane = layout.lane(head, column);
+      if (key < scratch.first[lane] || key >= scratch.last[lane]) continue;
+      const Vec<T> p = Vec<T>::broadcast(weights[lane]);
+      for (Index e = 0; e < dim; e += lanes<T>) {
+        T* const at = scratch.block + layout.row(head, column) * scratch.value_stride + e;
+        const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+        fma(Vec<T>::load(value + e, inside), p, Vec<T>::load(at)).store(at);
+      }
+    }
   }
-  decode_soften(scratch.scores, tile, state);
-  std::fill_n(scratch.block, Columns * scratch.value_stride, T(0));
-  const Index begin = (std::clamp)(keys.full.first - tile.first, Index(0), tile.rows);
-  const Index end = (std::clamp)(keys.full.last - tile.first, begin, tile.rows);
+}
+
+/// A tile of keys and values stored as S; `full` are those of its rows that all columns see.
+template <class T, int Columns, class S>
+void decode_values_of_tile(const DecodeScratch<T>& scratch, const KeyTile<T>& tile, KeyRange full, Index dim) {
+  const Index begin = (std::clamp)(full.first - tile.first, Index(0), tile.rows);
+  const Index end = (std::clamp)(full.last - tile.first, begin, tile.rows);
+  const T* weights[2 * attention_decode_tile];  // of each position, to be indexed by lane; some behind the last
+  const Index steps = scratch.steps(tile.rows);
+  for (Index position = 0, i = 0; position < scratch.layout.positions; ++position) {
+    for (Index step = 0; step < steps; ++step, ++i) {
+      weights[i] = scratch.scores + step * scratch.layout.vectors * lanes<T> + position * Columns;
+    }
+  }
+  const Index run = (end - begin) / DecodeLayout::streams;
   Index t = 0;
-  for (; t < begin; ++t) decode_value_of_live(scratch, tile, state, t, dim);
-  for (; t + 4 <= end; t += 4) decode_values<T, Columns, 4>(scratch, tile, t, dim);
-  for (; t < end; ++t) decode_values<T, Columns, 1>(scratch, tile, t, dim);
-  for (; t < tile.rows; ++t) decode_value_of_live(scratch, tile, state, t, dim);
-  for (int j = 0; j < Columns; ++j) {
-    const Vec<T> correction = Vec<T>::broadcast(state.correction[j]);
-    for (Index e = 0; e < dim; e += lanes<T>) {
-      T* const at = scratch.out + j * scratch.value_stride + e;
-      fma(Vec<T>::load(at), correction, Vec<T>::load(scratch.block + j * scratch.value_stride + e)).store(at);
+  for (; t < begin; ++t) decode_values_of_live<T, S>(scratch, tile.values, weights[t], t, dim);
+  for (; t < begin + run; ++t) {
+    decode_values<T, Columns, DecodeLayout::streams, S>(scratch, tile.values, weights, t, run, dim);
+  }
+  for (t = begin + DecodeLayout::streams * run; t < end; ++t) {
+    decode_values<T, Columns, 1, S>(scratch, tile.values, weights, t, 0, dim);
+  }
+  for (; t < tile.rows; ++t) decode_values_of_live<T, S>(scratch, tile.values, weights[t], t, dim);
+}
+
+/// The two functions that depend on what keys and values are stored as and on how many columns there are.
+template <class T>
+struct DecodeSteps {
+  void (*scores)(const DecodeScratch<T>&, const StoredRows<T>&, Index rows, Index dim);
+  void (*values)(const DecodeScratch<T>&, const KeyTile<T>&, KeyRange full, Index dim);
+};
+template <class T, class S>
+DecodeSteps<T> decode_steps(Index at_once) {
+  if constexpr (Vec<T>::lanes >= 4) {
+    if (at_once == 4) return {decode_scores<T, 4, S>, decode_values_of_tile<T, 4, S>};
+  }
+  if (at_once == 2) return {decode_scores<T, 2, S>, decode_values_of_tile<T, 2, S>};
+  return {decode_scores<T, 1, S>, decode_values_of_tile<T, 1, S>};
+}
+template <class T>
+DecodeSteps<T> decode_steps(StoredAs storage, Index at_once) {
+  switch (storage) {
+    case StoredAs::bfloat16: return decode_steps<T, Bfloat16>(at_once);
+    case StoredAs::float16: return decode_steps<T, Float16>(at_once);
+    default: return decode_steps<T, T>(at_once);
+  }
+}
+
+/// Queries into their places, and sums that have seen nothing.
+template <class T>
+void decode_begin(const AttentionProblem<T>& problem, const AttentionTask& task, const DecodeScratch<T>& scratch) {
+  const DecodeLayout& layout = scratch.layout;
+  const Index step = layout.vectors * lanes<T>;
+  const Index dim = problem.query.head_dim();
+  std::fill_n(scratch.queries, layout.rows() * scratch.key_stride, T(0));
+  std::fill_n(scratch.maximum, step, no_score<T>);
+  std::fill_n(scratch.sum, step, T(0));
+  std::fill_n(scratch.out, layout.rows() * scratch.value_stride, T(0));
+  for (Index head = 0; head < layout.kv_heads; ++head) {
+    const AttentionTask one = task.of_head(head);
+    for (Index column = 0; column < layout.columns; ++column) {
+      const T* const query = problem.query.at(one.batch, one.position(column), one.head(column));
+      const Index row = layout.row(head, column);
+      T* const to = scratch.queries + row / layout.at_once * layout.at_once * scratch.key_stride +
+                    row % layout.at_once * lanes<T>;
+      for (Index e = 0; e < dim; e += lanes<T>) {
+        const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+        (Vec<T>::load(query + e, inside) * Vec<T>::broadcast(problem.scale)).store(to + e * layout.at_once);
+      }
+    }
+  }
+}
+
+/// The live keys of each lane relative to a tile; none of what is padding.
+template <class T>
+void decode_live_keys(const AttentionProblem<T>& problem, const AttentionTask& task, const DecodeScratch<T>& scratch,
+                      const KeyTile<T>& tile) {
+  const DecodeLayout& layout = scratch.layout;
+  std::fill_n(scratch.first, layout.vectors * lanes<T>, T(0));
+  std::fill_n(scratch.last, layout.vectors * lanes<T>, T(0));
+  for (Index column = 0; column < layout.columns; ++column) {
+    const KeyRange live = column_keys(problem, task, column);
+    const T first = static_cast<T>((std::clamp)(live.first - tile.first, Index(0), tile.rows));
+    const T last = static_cast<T>((std::clamp)(live.last - tile.first, Index(0), tile.rows));
+    const Index begin = layout.lane(0, column);
+    for (Index i = 0; i < layout.kv_heads * layout.positions; ++i) {
+      scratch.first[begin + i * layout.at_once] = first;
+      scratch.last[begin + i * layout.at_once] = last;
+    }
+  }
+}
+
+/// out = correction out + block.
+template <class T>
+void decode_accumulate(const DecodeScratch<T>& scratch) {
+  const DecodeLayout& layout = scratch.layout;
+  for (Index head = 0; head < layout.kv_heads; ++head) {
+    for (Index column = 0; column < layout.columns; ++column) {
+      const Vec<T> correction = Vec<T>::broadcast(scratch.correction[layout.lane(head, column)]);
+      const Index row = layout.row(head, column) * scratch.value_stride;
+      for (Index e = row; e < row + scratch.value_stride; e += lanes<T>) {
+        fma(Vec<T>::load(scratch.out + e), correction, Vec<T>::load(scratch.block + e)).store(scratch.out + e);
+      }
     }
   }
 }
@@ -243,57 +431,51 @@ void finish_column(const AttentionTask& task, const AttentionResult<T>& result, 
   }
 }
 
-template <class T, int Columns>
-void decode_columns(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
-                    T* memory) {
-  const Index key_dim = problem.query.head_dim();
-  const DecodeScratch<T, Columns> scratch(memory, key_dim, problem.value_dim);
-  const PanelKeys keys = panel_keys(problem, task, 0, task.columns);
-  DecodeState<T, Columns> state;
-  std::fill_n(scratch.queries, Columns * scratch.key_stride, T(0));
-  std::fill_n(scratch.out, Columns * scratch.value_stride, T(0));
-  for (Index j = 0; j < Columns; ++j) {
-    const Index c = (std::min)(j, task.columns - 1);
-    const T* const query = problem.query.at(task.batch, task.position(c), task.head(c));
-    for (Index e = 0; e < key_dim; ++e) scratch.queries[j * scratch.key_stride + e] = problem.scale * query[e];
-    state.live[j] = column_keys(problem, task, c);
-    state.maximum[j] = no_score<T>;
-    state.sum[j] = 0;
-  }
-  KeyTiles<T> tiles(problem, task, keys.any);
-  KeyTile<T> tile;
-  while (tiles.next(tile, attention_key_tile)) decode_tile(problem, scratch, tile, keys, state);
-  for (Index j = 0; j < task.columns; ++j) {
-    finish_column(task, result, scratch.out + j * scratch.value_stride, problem.value_dim, state.maximum[j],
-                  state.sum[j], j);
+template <class T>
+void decode_finish(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
+                   const DecodeScratch<T>& scratch) {
+  const DecodeLayout& layout = scratch.layout;
+  for (Index head = 0; head < layout.kv_heads; ++head) {
+    for (Index column = 0; column < layout.columns; ++column) {
+      const Index lane = layout.lane(head, column);
+      T sum = 0;
+      for (Index i = 0; i < layout.positions; ++i) sum += scratch.sum[lane + i * layout.at_once];
+      finish_column(task.of_head(head), result.of_head(head),
+                    scratch.out + layout.row(head, column) * scratch.value_stride, problem.value_dim,
+                    scratch.maximum[lane], sum, column);
+    }
   }
 }
 
-/// Attention of up to attention_few_columns columns over task.keys.
+/// Attention of few columns of each of task.kv_heads key/value heads over task.keys.
 template <class T>
 void decode(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
             T* memory) {
-  if (task.columns == 1) return decode_columns<T, 1>(problem, task, result, memory);
-  if (task.columns == 2) return decode_columns<T, 2>(problem, task, result, memory);
-  if constexpr (Vec<T>::lanes >= 4) {
-    if (task.columns <= 4) return decode_columns<T, 4>(problem, task, result, memory);
+  const Index key_dim = problem.query.head_dim();
+  const Index value_dim = problem.value_dim;
+  const DecodeLayout layout(lanes<T>, task.kv_heads, task.columns);
+  const DecodeScratch<T> scratch(memory, layout, key_dim, value_dim);
+  const PanelKeys keys = panel_keys(problem, task, 0, task.columns);
+  decode_begin(problem, task, scratch);
+  KeyTiles<T> tiles(problem, task, keys.any);
+  KeyTile<T> tile;
+  while (tiles.next(tile, attention_decode_tile)) {
+    decode_steps<T>(tile.keys.storage, layout.at_once).scores(scratch, tile.keys, tile.rows, key_dim);
+    if (problem.softcap != T(0)) {
+      cap_scores<T, 1>(scratch.scores, scratch.steps(tile.rows) * layout.vectors, problem.softcap);
+    }
+    decode_live_keys(problem, task, scratch, tile);
+    decode_soften(scratch, tile.rows);
+    std::fill_n(scratch.block, layout.rows() * scratch.value_stride, T(0));
+    decode_steps<T>(tile.values.storage, layout.at_once).values(scratch, tile, keys.full, value_dim);
+    decode_accumulate(scratch);
   }
-  if constexpr (Vec<T>::lanes >= 8) {
-    if (task.columns <= 8) return decode_columns<T, 8>(problem, task, result, memory);
-  }
+  decode_finish(problem, task, result, scratch);
 }
 
-/// One task of forward, by whichever way suits its number of columns.
 template <class T>
-void forward(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
-             T* memory) {
-  if (task.columns <= (std::min)(lanes<T>, attention_few_columns)) return decode(problem, task, result, memory);
-  return forward_tile(problem, task, result, memory);
-}
-
-template <class T>
-Index forward_scratch_size(Index key_dim, Index value_dim) {
-  return (std::max)(ForwardScratch<T>::size(key_dim, value_dim), decode_scratch_size(key_dim, value_dim));
+Index decode_scratch_size(const AttentionTask& task, Index key_dim, Index value_dim) {
+  return DecodeScratch<T>::size(DecodeLayout(lanes<T>, task.kv_heads, task.columns), key_dim, value_dim);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention

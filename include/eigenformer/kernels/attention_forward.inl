@@ -212,8 +212,8 @@ void forward_tile(const AttentionProblem<T>& problem, const AttentionTask& task,
   KeyTiles<T> tiles(problem, task, any);
   KeyTile<T> tile;
   while (tiles.next(tile, attention_key_tile)) {
-    copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
-    copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
+    copy_rows(tile.keys, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
+    copy_rows(tile.values, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
     for (Index column = 0, panel = 0; column < columns; column += panel_width<T>, ++panel) {
       const int vectors = static_cast<int>((std::min)(panel_width<T>, columns - column) / lanes<T>);
       forward_panel(problem, task, scratch, tile, keys[panel], column, vectors);

@@ -1,7 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/core/heads.hpp>
+#include <eigenformer/core/stored_heads.hpp>
 
 #include <algorithm>
 #include <span>
@@ -15,12 +15,12 @@ struct KeyRange {
 };
 
 /// Keys and values that lie together: a prefix, a cache, the current tokens. Attention reads several of them side by
-/// side.
+/// side, each stored as T or in half precision, which is widened where it is read.
 ///   keys: [batch, length, kv_heads, d_k]    values: [batch, length, kv_heads, d_v]
 template <class T>
 struct KeyValueSegment {
-  ConstHeadsView<T> keys;
-  ConstHeadsView<T> values;
+  StoredHeadsView<T> keys;
+  StoredHeadsView<T> values;
 };
 
 namespace kernels {
@@ -57,6 +57,7 @@ struct AttentionTask {
   Index first_head = 0;  ///< the first of its query heads
   Index heads = 1;
   Index kv_head = 0;       ///< the key/value head that they share
+  Index kv_heads = 1;      ///< key/value heads side by side from kv_head on, in decoding; the rest is of the first
   Index first_column = 0;  ///< its first column among those of all its heads
   Index columns = 0;
   KeyRange keys{};  ///< the part of the context that this task looks at
@@ -65,15 +66,41 @@ struct AttentionTask {
   Index position(Index c) const { return (first_column + c) / heads; }
   /// The query head of a column.
   Index head(Index c) const { return first_head + (first_column + c) % heads; }
+  /// Of the key/value heads side by side, the task of one alone.
+  AttentionTask of_head(Index i) const {
+    AttentionTask result = *this;
+    result.first_head += i * heads;
+    result.kv_head += i;
+    result.kv_heads = 1;
+    return result;
+  }
+};
+
+/// Rows of keys or values as they lie in memory, one for each position.
+template <class T>
+struct StoredRows {
+  const void* data = nullptr;
+  Index stride = 0;       ///< elements from a position to the next
+  Index head_stride = 0;  ///< elements from a head to the next
+  StoredAs storage = StoredAs::scalar;
+
+  StoredRows() = default;
+  /// The rows from one position of one head on.
+  StoredRows(const StoredHeadsView<T>& x, Index batch, Index position, Index head)
+      : stride(x.length_stride()), head_stride(x.head_stride()), storage(x.storage()) {
+    switch (storage) {
+      case StoredAs::bfloat16: data = x.template at<Bfloat16>(batch, position, head); break;
+      case StoredAs::float16: data = x.template at<Float16>(batch, position, head); break;
+      default: data = x.template at<T>(batch, position, head);
+    }
+  }
 };
 
 /// A run of at most one key tile of rows within one segment.
 template <class T>
 struct KeyTile {
-  const T* keys = nullptr;
-  const T* values = nullptr;
-  Index key_stride = 0;
-  Index value_stride = 0;
+  StoredRows<T> keys;
+  StoredRows<T> values;
   Index first = 0;  ///< position in the whole sequence
   Index rows = 0;
 };
@@ -95,10 +122,8 @@ class KeyTiles {
     }
     const KeyValueSegment<T>& segment = problem_.segments[segment_];
     const Index inside = position_ - begin_;
-    tile.keys = segment.keys.at(task_.batch, inside, task_.kv_head);
-    tile.values = segment.values.at(task_.batch, inside, task_.kv_head);
-    tile.key_stride = segment.keys.length_stride();
-    tile.value_stride = segment.values.length_stride();
+    tile.keys = StoredRows<T>(segment.keys, task_.batch, inside, task_.kv_head);
+    tile.values = StoredRows<T>(segment.values, task_.batch, inside, task_.kv_head);
     tile.first = position_;
     // Tiles begin at multiples of their size, so that where they lie does not depend on where the range begins.
     const Index to_boundary = most_rows - inside % most_rows;
@@ -125,7 +150,17 @@ struct AttentionResult {
   T* part_rows = nullptr;     ///< [columns, d_v] of this task if it is one part of several, else null
   T* part_maximum = nullptr;  ///< [columns], largest scores of this part
   T* part_sum = nullptr;      ///< [columns], sums of weights of this part
+  Index part_stride = 0;      ///< elements from these of a key/value head to those of the next, in decoding
 
+  /// Of the key/value heads side by side, where one leaves its own.
+  AttentionResult of_head(Index i) const {
+    AttentionResult result = *this;
+    if (part_rows == nullptr) return result;
+    result.part_rows += i * part_stride;
+    result.part_maximum += i * part_stride;
+    result.part_sum += i * part_stride;
+    return result;
+  }
   /// Where a query's goes, or null.
   T* log_sum_exp_at(Index batch, Index head, Index position) const {
     return log_sum_exp == nullptr ? nullptr : log_sum_exp + (batch * y.heads() + head) * y.length() + position;
@@ -151,6 +186,8 @@ struct AttentionKeyGradient {
 /// Sizes that do not depend on the instruction set: multiples of every register and tile.
 inline constexpr Index attention_query_tile = 96;
 inline constexpr Index attention_key_tile = 64;
+/// Keys of a tile where there are few columns, so that what lies side by side is read in long runs.
+inline constexpr Index attention_decode_tile = 256;
 /// Columns up to which keys and values are streamed row by row instead of being tiled.
 inline constexpr Index attention_few_columns = 8;
 

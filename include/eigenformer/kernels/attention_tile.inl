@@ -130,15 +130,27 @@ void transpose_out(const T* panel, Index stride, Index dim, Vec<T> factors, T* c
 }
 
 /// Copies rows into contiguous scratch, because a stride of a power of two puts all rows into the same few cache sets.
-template <class T>
-void copy_rows(const T* from, Index from_stride, Index rows, Index dim, T* to, Index to_stride) {
+template <class T, class S>
+void copy_rows(const S* from, Index from_stride, Index rows, Index dim, T* to, Index to_stride) {
   const Index whole = dim / lanes<T> * lanes<T>;
   const Mask<T> rest = first_lanes<T>(dim - whole);
   for (Index r = 0; r < rows; ++r) {
-    const T* const source = from + r * from_stride;
+    const S* const source = from + r * from_stride;
     T* const target = to + r * to_stride;
     for (Index e = 0; e < whole; e += lanes<T>) Vec<T>::load(source + e).store(target + e);
     if (whole < dim) Vec<T>::load(source + whole, rest).store(target + whole, rest);
+  }
+}
+
+/// The same of rows stored as whatever they are, which the copy widens.
+template <class T>
+void copy_rows(const StoredRows<T>& from, Index rows, Index dim, T* to, Index to_stride) {
+  switch (from.storage) {
+    case StoredAs::bfloat16:
+      return copy_rows(static_cast<const Bfloat16*>(from.data), from.stride, rows, dim, to, to_stride);
+    case StoredAs::float16:
+      return copy_rows(static_cast<const Float16*>(from.data), from.stride, rows, dim, to, to_stride);
+    default: return copy_rows(static_cast<const T*>(from.data), from.stride, rows, dim, to, to_stride);
   }
 }
 

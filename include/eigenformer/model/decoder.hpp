@@ -34,8 +34,9 @@ concept DecoderLayer = SequenceBlock<L, T, Causal> && requires(const L& layer) {
 /// stored as the output is, unless Storage says otherwise.
 ///   forward:   tokens [B, S] or [S] -> logits [B, S, vocabulary], or as rows [B S, vocabulary]
 ///   backward:  adds to the gradients; tokens have none
-/// Step by step: `key_values(batch, capacity)` gives the caches; `forward` with them takes the tokens that follow those
-/// already there, and `next_logits` does too but only makes the logits of the last one, [B, vocabulary].
+/// Step by step: `key_values(batch, capacity)` gives the caches, `key_values<Bfloat16>(...)` smaller ones; `forward` with
+/// them takes the tokens that follow those already there, and `next_logits` does too but only makes the logits of the
+/// last one, [B, vocabulary].
 ///   throws OptionError, ShapeError, and ValueError for a token out of range or a cache without room
 template <class T, DecoderLayer<T> Layer = LlamaLayer<T>, class Output = TiedOutput<T>,
           class Storage = typename Output::Storage>
@@ -45,7 +46,10 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   using Options = DecoderOptions;
   /// The norm behind the last layer, of the layers' type.
   using Norm = decltype(Layer::attention_norm);
-  using KeyValues = std::vector<KeyValueCache<T>>;  ///< one for each layer
+  /// One cache for each layer, stored as T or in half precision.
+  template <class Stored>
+  using KeyValuesOf = std::vector<KeyValueCache<T, Stored>>;
+  using KeyValues = KeyValuesOf<T>;
   /// Whether the output projection is the embedding.
   static constexpr bool tied = std::is_same_v<Output, TiedOutput<T, Storage>>;
   static_assert(tied || Projection<Output, T>,
@@ -93,13 +97,15 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   }
 
   /// Tokens that follow those in the caches, which they are added to.
-  void forward(TokensView tokens, RowsView<T> logits, KeyValues& key_values, Context& context) const {
+  template <class Stored>
+  void forward(TokensView tokens, RowsView<T> logits, KeyValuesOf<Stored>& key_values, Context& context) const {
     check(tokens, logits, tokens.size());
     ScratchScope scope(context.scratch());
     project(run(tokens, key_values, scope, context), logits, context, nullptr);
   }
   /// The same with the logits of the last token alone.   logits: [B, vocabulary]
-  void next_logits(TokensView tokens, RowsView<T> logits, KeyValues& key_values, Context& context) const {
+  template <class Stored>
+  void next_logits(TokensView tokens, RowsView<T> logits, KeyValuesOf<Stored>& key_values, Context& context) const {
     const std::array<Index, 3> extents = extents_of(tokens);
     require(extents[1] > 0, "Decoder", "expected at least one token, got shape ", tokens.shape());
     check(tokens, logits, extents[0]);
@@ -147,10 +153,14 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
     return result;
   }
 
-  /// Empty caches with room for `capacity` positions of `batch` sequences.
-  KeyValues key_values(Index batch, Index capacity) const {
-    KeyValues result;
-    for (const Layer& layer : layers.layers) result.push_back(layer.attention.key_value_cache(batch, capacity));
+  /// Empty caches with room for `capacity` positions of `batch` sequences, stored as T unless told otherwise:
+  /// `key_values<Bfloat16>(1, 4096)` takes half the memory, and half the time to read.
+  template <StorageOf<T> Stored = T>
+  KeyValuesOf<Stored> key_values(Index batch, Index capacity) const {
+    KeyValuesOf<Stored> result;
+    for (const Layer& layer : layers.layers) {
+      result.push_back(layer.attention.template key_value_cache<Stored>(batch, capacity));
+    }
     return result;
   }
 
@@ -198,7 +208,9 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   }
 
   /// What the output projection reads, in scratch memory of the caller's scope.
-  TensorView<T, 3> run(TokensView tokens, KeyValues& key_values, ScratchScope& scope, Context& context) const {
+  template <class Stored>
+  TensorView<T, 3> run(TokensView tokens, KeyValuesOf<Stored>& key_values, ScratchScope& scope,
+                       Context& context) const {
     const ProfileScope profile(context, "Decoder");
     const std::array<Index, 3> extents = extents_of(tokens);
     require(key_values.size() == layers.layers.size(), "Decoder", "expected a key/value cache for each of ",

@@ -71,5 +71,9 @@ template <class T>
 void probe_transpose(InstructionSet set, const T* x, T* out) {
   EIGENFORMER_DISPATCH(set, probe_transpose<T>(x, out));
 }
+template <class T>
+void probe_reduce_rows(InstructionSet set, const T* x, T* out) {
+  EIGENFORMER_DISPATCH(set, probe_reduce_rows<T>(x, out));
+}
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

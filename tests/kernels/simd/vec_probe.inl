@@ -73,4 +73,11 @@ void probe_transpose(const T* x, T* out) {
   for (int i = 0; i < Vec<T>::lanes; ++i) rows[i].store(out + i * Vec<T>::lanes);
 }
 
+template <class T>
+void probe_reduce_rows(const T* x, T* out) {
+  Vec<T> rows[Vec<T>::lanes];
+  for (int i = 0; i < Vec<T>::lanes; ++i) rows[i] = Vec<T>::load(x + i * Vec<T>::lanes);
+  reduce_add(rows).store(out);
+}
+
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

@@ -135,6 +135,21 @@ void expect_transpose(InstructionSet set) {
   for (std::size_t i = 0; i < lanes; ++i) EXPECT_EQ(to[i], from[i ^ 1U]);
 }
 
+/// Integers whose sums are exact and differ from row to row.
+template <class T>
+void expect_sums_of_rows(InstructionSet set) {
+  const auto lanes = static_cast<std::size_t>(ef::kernels::probe_lanes<T>(set));
+  std::vector<T> from(lanes * lanes);
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<T>(i * i);
+  std::vector<T> to(lanes);
+  ef::kernels::probe_reduce_rows<T>(set, from.data(), to.data());
+  for (std::size_t i = 0; i < lanes; ++i) {
+    T sum = 0;
+    for (std::size_t j = 0; j < lanes; ++j) sum += from[i * lanes + j];
+    EXPECT_EQ(to[i], sum) << i;
+  }
+}
+
 }  // namespace
 
 TEST_P(Vec, computes_what_scalars_do) {
@@ -297,6 +312,11 @@ TEST_P(Vec, reduces_in_the_documented_order) {
 TEST_P(Vec, transposes_and_swaps_pairs) {
   expect_transpose<float>(GetParam());
   expect_transpose<double>(GetParam());
+}
+
+TEST_P(Vec, adds_up_the_lanes_of_many_at_once) {
+  expect_sums_of_rows<float>(GetParam());
+  expect_sums_of_rows<double>(GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryInstructionSet, Vec, testing::ValuesIn(ef::all_instruction_sets),

@@ -67,6 +67,9 @@
   extern_or_nothing template Index attention_forward_scratch<T>(Index, Index, InstructionSet);                         \
   extern_or_nothing template void attention_forward<T>(const AttentionProblem<T>&, const AttentionTask&,               \
                                                        const AttentionResult<T>&, T*, InstructionSet);                 \
+  extern_or_nothing template Index attention_decode_scratch<T>(const AttentionTask&, Index, Index, InstructionSet);    \
+  extern_or_nothing template void attention_decode<T>(const AttentionProblem<T>&, const AttentionTask&,                \
+                                                      const AttentionResult<T>&, T*, InstructionSet);                  \
   extern_or_nothing template void attention_combine<T>(const AttentionTask&, const AttentionResult<T>&, Index, Index,  \
                                                        InstructionSet);                                                \
   extern_or_nothing template Index attention_backward_scratch<T>(Index, Index, InstructionSet);                        \

@@ -483,6 +483,33 @@ EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[8]) {
   }
 }
 
+/// The sums of the four 128-bit blocks of each of four registers, as blocks of one.
+EIGENFORMER_INLINE __m512 add_blocks(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512 ab = _mm512_maskz_shuffle_f32x4(0xFFFF, a, b, 0x44) + _mm512_maskz_shuffle_f32x4(0xFFFF, a, b, 0xEE);
+  const __m512 cd = _mm512_maskz_shuffle_f32x4(0xFFFF, c, d, 0x44) + _mm512_maskz_shuffle_f32x4(0xFFFF, c, d, 0xEE);
+  return _mm512_maskz_shuffle_f32x4(0xFFFF, ab, cd, 0x88) + _mm512_maskz_shuffle_f32x4(0xFFFF, ab, cd, 0xDD);
+}
+EIGENFORMER_INLINE __m512d add_blocks(__m512d a, __m512d b, __m512d c, __m512d d) {
+  const __m512d ab = _mm512_maskz_shuffle_f64x2(0xFF, a, b, 0x44) + _mm512_maskz_shuffle_f64x2(0xFF, a, b, 0xEE);
+  const __m512d cd = _mm512_maskz_shuffle_f64x2(0xFF, c, d, 0x44) + _mm512_maskz_shuffle_f64x2(0xFF, c, d, 0xEE);
+  return _mm512_maskz_shuffle_f64x2(0xFF, ab, cd, 0x88) + _mm512_maskz_shuffle_f64x2(0xFF, ab, cd, 0xDD);
+}
+EIGENFORMER_INLINE Vec<float> reduce_add(Vec<float> (&rows)[16]) {
+  __m512 sum[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    sum[i] = add_blocks(rows[i].value, rows[4 + i].value, rows[8 + i].value, rows[12 + i].value);
+  }
+  const __m512 a = _mm512_maskz_unpacklo_ps(0xFFFF, sum[0], sum[1]) + _mm512_maskz_unpackhi_ps(0xFFFF, sum[0], sum[1]);
+  const __m512 b = _mm512_maskz_unpacklo_ps(0xFFFF, sum[2], sum[3]) + _mm512_maskz_unpackhi_ps(0xFFFF, sum[2], sum[3]);
+  return {_mm512_maskz_shuffle_ps(0xFFFF, a, b, 0x44) + _mm512_maskz_shuffle_ps(0xFFFF, a, b, 0xEE)};
+}
+EIGENFORMER_INLINE Vec<double> reduce_add(Vec<double> (&rows)[8]) {
+  const __m512d a = add_blocks(rows[0].value, rows[2].value, rows[4].value, rows[6].value);
+  const __m512d b = add_blocks(rows[1].value, rows[3].value, rows[5].value, rows[7].value);
+  return {_mm512_maskz_unpacklo_pd(0xFF, a, b) + _mm512_maskz_unpackhi_pd(0xFF, a, b)};
+}
+
 }  // namespace eigenformer::inline EIGENFORMER_ABI::simd::avx512
 
 #if defined(__clang__)

@@ -299,6 +299,11 @@ EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[2]) {
   rows[1].value = vtrn2q_f64(a, rows[1].value);
 }
 
+EIGENFORMER_INLINE Vec<float> reduce_add(Vec<float> (&rows)[4]) {
+  return {vpaddq_f32(vpaddq_f32(rows[0].value, rows[1].value), vpaddq_f32(rows[2].value, rows[3].value))};
+}
+EIGENFORMER_INLINE Vec<double> reduce_add(Vec<double> (&rows)[2]) { return {vpaddq_f64(rows[0].value, rows[1].value)}; }
+
 }  // namespace eigenformer::inline EIGENFORMER_ABI::simd::neon
 
 #endif

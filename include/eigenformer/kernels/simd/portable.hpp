@@ -24,7 +24,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   stream(x, p) stores at a multiple of the vector's size, past the cache where there is a way (here not), and
 //     finish_streams() puts what was stored so before all later stores, for other threads to see;
 //   load widens what memory holds as Bfloat16 or Float16, exactly, whatever flushes denormal numbers;
-//   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left.
+//   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left;
+//   reduce_add(rows) of as many vectors as there are lanes is that of rows[i] in lane i, in any order, and destroys them.
 
 /// Vector registers that a kernel may count on. SSE2 has 16, but a multiplication apart from its addition occupies
 /// some.
@@ -350,6 +351,15 @@ EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[2]) {
   const auto a = rows[0].value;
   rows[0].value = __builtin_shufflevector(a, rows[1].value, 0, 2);
   rows[1].value = __builtin_shufflevector(a, rows[1].value, 1, 3);
+}
+
+EIGENFORMER_INLINE Vec<float> reduce_add(Vec<float> (&rows)[4]) {
+  transpose(rows);
+  return (rows[0] + rows[2]) + (rows[1] + rows[3]);
+}
+EIGENFORMER_INLINE Vec<double> reduce_add(Vec<double> (&rows)[2]) {
+  transpose(rows);
+  return rows[0] + rows[1];
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::simd::portable
