@@ -14,6 +14,12 @@
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_tile.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
+#define EIGENFORMER_KERNEL <eigenformer/kernels/attention_product.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
+#define EIGENFORMER_KERNEL <eigenformer/kernels/attention_columns.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_softmax.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 

@@ -28,7 +28,7 @@ struct BackwardScratch {
   static Index size(Index key_dim, Index value_dim) {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
-    return attention_query_tile * (3 * k + 2 * v + 2 * attention_key_tile + 4) +
+    return attention_gradient_tile * (3 * k + 2 * v + 2 * attention_key_tile + 4) +
            (attention_key_tile + tile_rows) * (k + v);
   }
   BackwardScratch(T* memory, Index key_dim, Index value_dim, AttentionKeyGradient<T> gradient)
@@ -38,18 +38,18 @@ struct BackwardScratch {
         value_stride(attention_padded(value_dim)) {
     const Index rows = attention_key_tile + tile_rows;
     queries = memory;
-    gradients = queries + attention_query_tile * key_stride;
-    query_rows = gradients + attention_query_tile * value_stride;
-    gradient_rows = query_rows + attention_query_tile * key_stride;
-    keys = gradient_rows + attention_query_tile * value_stride;
+    gradients = queries + attention_gradient_tile * key_stride;
+    query_rows = gradients + attention_gradient_tile * value_stride;
+    gradient_rows = query_rows + attention_gradient_tile * key_stride;
+    keys = gradient_rows + attention_gradient_tile * value_stride;
     values = keys + rows * key_stride;
     weights = values + rows * value_stride;
-    dscores = weights + attention_query_tile * attention_key_tile;
-    dqueries = dscores + attention_query_tile * attention_key_tile;
-    logarithm = dqueries + attention_query_tile * key_stride;
-    delta = logarithm + attention_query_tile;
-    first = delta + attention_query_tile;
-    last = first + attention_query_tile;
+    dscores = weights + attention_gradient_tile * attention_key_tile;
+    dqueries = dscores + attention_gradient_tile * attention_key_tile;
+    logarithm = dqueries + attention_gradient_tile * key_stride;
+    delta = logarithm + attention_gradient_tile;
+    first = delta + attention_gradient_tile;
+    last = first + attention_gradient_tile;
   }
 };
 
@@ -63,82 +63,194 @@ T dot(const T* a, const T* b, Index dim) {
   return reduce_add(sum);
 }
 
-/// scores become weights p = exp(score - lse), dweights become dscores p (dp - delta), times the slope of the cap
-/// 1 - (score / cap)^2. Exactly 0 where a key is not live.
+/// p = exp(score - log-sum-exp) of a score that is complete.
+template <class T>
+struct StoreWeight {
+  const T* logarithm;  ///< of each column
+  EIGENFORMER_INLINE void operator()(T* c, Vec<T> score, Index column) const {
+    weight<T>(score - Vec<T>::load(logarithm + column)).store(c);
+  }
+};
+
+/// ds = p (dp - delta) of a dp that is complete; its p lies at the same distance everywhere.
+template <class T>
+struct StoreScoreGradient {
+  const T* delta;  ///< of each column
+  Index to_weight;
+  EIGENFORMER_INLINE void operator()(T* c, Vec<T> dweight, Index column) const {
+    (Vec<T>::load(c + to_weight) * (dweight - Vec<T>::load(delta + column))).store(c);
+  }
+};
+
+/// One vector of columns, with what it needs of each.
+template <class T>
+struct GradientColumn {
+  T* scores;
+  T* dweights;
+  Index stride;
+  LiveKeys<T> live;
+  Vec<T> logarithm;
+  Vec<T> delta;
+  Vec<T> inverse_cap;
+};
+
+/// The same afterwards, times the slope of the cap 1 - (score / cap)^2, and exactly 0 where a key is not live.
 template <class T, bool Masked>
-void soften_backward(T* scores, T* dweights, Index rows, Index width, const BackwardScratch<T>& scratch, Index column,
-                     T softcap) {
+void soften_backward(const GradientColumn<T>& column, Index row, Index end) {
   using V = Vec<T>;
-  const V inverse_cap = V::broadcast(softcap == T(0) ? T(0) : 1 / softcap);
   const V one = V::broadcast(T(1));
-  for (Index v = 0; v < width; v += lanes<T>) {
-    const LiveKeys<T> live{V::load(scratch.first + v), V::load(scratch.last + v)};
-    const V logarithm = V::load(scratch.logarithm + column + v);
-    const V delta = V::load(scratch.delta + column + v);
-    for (Index k = 0; k < rows; ++k) {
-      T* const score = scores + k * width + v;
-      T* const dweight = dweights + k * width + v;
-      const V s = V::load(score);
-      V p = weight<T>(s - logarithm);
-      const V t = s * inverse_cap;
-      V ds = p * (V::load(dweight) - delta) * fnma(t, t, one);
-      if constexpr (Masked) {
-        p = select(live(k), p, V::zero());
-        ds = select(live(k), ds, V::zero());
-      }
-      p.store(score);
-      ds.store(dweight);
+  for (; row < end; ++row) {
+    T* const score = column.scores + row * column.stride;
+    T* const dweight = column.dweights + row * column.stride;
+    const V s = V::load(score);
+    V p = weight<T>(s - column.logarithm);
+    const V t = s * column.inverse_cap;
+    V ds = p * (V::load(dweight) - column.delta) * fnma(t, t, one);
+    if constexpr (Masked) {
+      p = select(column.live(row), p, V::zero());
+      ds = select(column.live(row), ds, V::zero());
     }
+    p.store(score);
+    ds.store(dweight);
   }
 }
 
-/// The five products of one panel of queries with one tile of keys, both in scratch.
-///   s = k q,  dp = v dy,  dv += p dy,  dk += ds q,  dq += k ds
+/// Rows of a tile that a panel looks at, in whole register tiles.
+struct GradientRows {
+  Index begin;
+  Index depth;  ///< 0 if there are none
+  bool masked;
+  LiveRows live;  ///< from begin on
+};
+inline GradientRows gradient_rows(const Panel& panel, Index first, Index rows) {
+  const Index begin = (std::max)(panel.keys.any.first - first, Index(0)) / tile_rows * tile_rows;
+  const Index end = (std::min)(panel.keys.any.last - first, rows);
+  if (begin >= end) return {0, 0, false, {}};
+  const KeyRange& full = panel.keys.full;
+  return {begin, round_up(end, tile_rows) - begin, first + begin < full.first || first + end > full.last,
+          live_rows(panel, first + begin, end - begin)};
+}
+
 template <class T>
-void backward_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const BackwardScratch<T>& scratch,
-                    const KeyTile<T>& tile, const PanelKeys& keys, Index column, int vectors) {
-  const TileRows rows = rows_of(keys, tile.first, tile.rows);
-  if (rows.begin >= rows.end) return;
+void soften_panel_backward(const BackwardScratch<T>& scratch, const Panel& panel, const GradientRows& rows, Index key,
+                           T* weights, T* dscores, T softcap) {
+  using V = Vec<T>;
+  for (int v = 0; v < panel.vectors; ++v) {
+    const Index offset = v * lanes<T>;
+    const KeyRange& full = panel.of_vector[v].full;
+    const Index end = round_up(rows.live.end[v], tile_rows);
+    const Index full_begin = (std::clamp)(full.first - key, Index(0), end);
+    const Index full_end = (std::clamp)(full.last - key, full_begin, end);
+    const GradientColumn<T> column{weights + offset,
+                                   dscores + offset,
+                                   panel.vectors * lanes<T>,
+                                   {V::load(scratch.first + offset), V::load(scratch.last + offset)},
+                                   V::load(scratch.logarithm + panel.column + offset),
+                                   V::load(scratch.delta + panel.column + offset),
+                                   V::broadcast(softcap == T(0) ? T(0) : 1 / softcap)};
+    soften_backward<T, true>(column, 0, full_begin);
+    soften_backward<T, false>(column, full_begin, full_end);
+    soften_backward<T, true>(column, full_end, end);
+  }
+}
+
+/// Weights and gradients of scores of one panel of queries and one tile of keys, both in scratch.
+///   s = k q,  p = exp(s - lse),  dp = v dy,  ds = p (dp - delta)
+template <class T>
+void backward_scores(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const KeyTile<T>& tile,
+                     const TaskColumns<T>& columns, const Panel& panel, const GradientRows& rows) {
+  const Index width = panel.vectors * lanes<T>;
+  const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
+  const Factor<T> values{scratch.values + rows.begin * scratch.value_stride, scratch.value_stride};
+  const Factor<T> queries{scratch.queries + panel.column * scratch.key_stride, width};
+  const Factor<T> gradients{scratch.gradients + panel.column * scratch.value_stride, width};
+  T* const weights = scratch.weights + panel.column * attention_key_tile + rows.begin * width;
+  T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
   const Index key_dim = problem.query.head_dim();
-  const Index value_dim = problem.value_dim;
-  const Index width = vectors * lanes<T>;
-  const Index depth = rows.end - rows.begin;
-  const Index padded = round_up(depth, tile_rows);
-  const Index live_columns = (std::min)(width, task.columns - column);
-  const Index k_stride = scratch.key_stride;
-  const Index v_stride = scratch.value_stride;
-  const Factor<T> key_rows{scratch.keys + rows.begin * k_stride, k_stride};
-  const Factor<T> value_rows{scratch.values + rows.begin * v_stride, v_stride};
-  T* const weights = scratch.weights;
-  T* const dscores = scratch.dscores;
-  T* const dqueries = scratch.dqueries + column * k_stride;
-  product<T, DepthContiguous>(vectors, padded, key_dim, key_rows, {scratch.queries + column * k_stride, width}, weights,
-                              width, Overwrite{});
-  product<T, DepthContiguous>(vectors, padded, value_dim, value_rows, {scratch.gradients + column * v_stride, width},
-                              dscores, width, Overwrite{});
-  if (problem.softcap != T(0)) cap_scores<T, 1>(weights, depth * vectors, problem.softcap);
-  if (rows.masked) {
-    relative_keys(problem, task, column, width, tile.first + rows.begin, scratch.first, scratch.last);
-    soften_backward<T, true>(weights, dscores, depth, width, scratch, column, problem.softcap);
+  if (rows.masked || problem.softcap != T(0)) {
+    product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, weights);
+    product_of_scores(panel.vectors, rows.live, problem.value_dim, values, gradients, dscores);
+    if (problem.softcap != T(0)) cap_scores<T, 1>(weights, rows.depth * panel.vectors, problem.softcap);
+    const Index key = tile.first + rows.begin;
+    relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
+    soften_panel_backward(scratch, panel, rows, key, weights, dscores, problem.softcap);
   } else {
-    soften_backward<T, false>(weights, dscores, depth, width, scratch, column, problem.softcap);
+    product<T, DepthContiguous>(panel.vectors, rows.depth, key_dim, keys, queries, weights, width,
+                                StoreWeight<T>{scratch.logarithm + panel.column});
+    product<T, DepthContiguous>(panel.vectors, rows.depth, problem.value_dim, values, gradients, dscores, width,
+                                StoreScoreGradient<T>{scratch.delta + panel.column, weights - dscores});
   }
-  // Rows beyond the live ones were computed from whatever lay there, and must not be added to other keys.
-  std::fill_n(weights + depth * width, (padded - depth) * width, T(0));
-  std::fill_n(dscores + depth * width, (padded - depth) * width, T(0));
-  const Index key = tile.first + rows.begin;
-  product_rows<T, DepthContiguous>(padded, value_dim, live_columns, {weights, width},
-                                   {scratch.gradient_rows + column * v_stride, v_stride},
-                                   scratch.dvalues + key * v_stride, v_stride, Accumulate{});
-  product_rows<T, DepthContiguous>(padded, key_dim, live_columns, {dscores, width},
-                                   {scratch.query_rows + column * k_stride, k_stride}, scratch.dkeys + key * k_stride,
-                                   k_stride, Accumulate{});
-  if (rows.masked && !all_finite(key_rows.data, k_stride, depth, key_dim)) {
-    return product_of_live(key_dim, depth, key_rows, dscores, width, scratch.first, scratch.last, dqueries,
-                           Accumulate{});
+  // Rows beyond were computed from whatever lay there, and must not be added to other keys.
+  const Index depth = rows.live.end[tile_vectors - 1];
+  std::fill_n(weights + depth * width, (rows.depth - depth) * width, T(0));
+  std::fill_n(dscores + depth * width, (rows.depth - depth) * width, T(0));
+}
+
+/// dq += k ds.
+template <class T>
+void backward_queries(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const KeyTile<T>& tile,
+                      const Panel& panel, const GradientRows& rows) {
+  const Index width = panel.vectors * lanes<T>;
+  const Index key_dim = problem.query.head_dim();
+  const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
+  T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
+  T* const dqueries = scratch.dqueries + panel.column * scratch.key_stride;
+  const Index depth = rows.live.end[tile_vectors - 1];
+  if (rows.masked && !masked_rows_finite(keys, panel.keys, tile.first + rows.begin, depth, key_dim)) {
+    return product_of_live(key_dim, depth, keys, dscores, width, scratch.first, scratch.last, dqueries, Accumulate{});
   }
-  product<T, RowsContiguous>(vectors, round_up(key_dim, tile_rows), depth, key_rows, {dscores, width}, dqueries, width,
-                             Accumulate{});
+  product_of_weights<T>(panel.vectors, rows.live, round_up(key_dim, tile_rows), keys, {dscores, width}, dqueries,
+                        Accumulate{});
+}
+
+/// The panels of one tile of keys, for a product that goes along the queries.
+template <class T>
+struct GradientPanels {
+  const TaskColumns<T>& columns;
+  const GradientRows* rows;  ///< of each panel
+  Index live;                ///< columns that exist
+};
+
+/// c [rows, Vectors * lanes] += a b with a [key tile, columns] in panels and rows b [columns, Vectors * lanes].
+template <class T, int Vectors>
+void product_of_columns(const GradientPanels<T>& panels, Index rows, const T* a, const T* b, T* c, Index stride) {
+  for (Index row = 0; row < rows; row += tile_rows) {
+    Tile<T, tile_rows, Vectors> tile;
+    tile.zero();
+    for (Index i = 0; i < panels.columns.count; ++i) {
+      const Panel& panel = panels.columns.panels[i];
+      const GradientRows& of = panels.rows[i];
+      if (row < of.begin || row >= of.begin + of.depth) continue;
+      Index skipped = 0;
+      for (int v = 0; of.live.end[v] <= row - of.begin; ++v) skipped += lanes<T>;
+      const Index width = panel.vectors * lanes<T>;
+      const Index from = panel.column + skipped;
+      tile.add_product(a + panel.column * attention_key_tile + row * width + skipped, width, 1, b + from * stride,
+                       stride, (std::min)(width - skipped, panels.live - from));
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < tile_rows; ++r) {
+#pragma GCC unroll 3
+      for (int v = 0; v < Vectors; ++v) Accumulate{}(c + (row + r) * stride + v * lanes<T>, tile.sum[r][v], 0);
+    }
+  }
+}
+/// The same for any number of features, in runs of about equal width.   b: [columns, stride]    c: [rows, stride]
+template <class T>
+void product_of_columns(const GradientPanels<T>& panels, Index rows, Index features, const T* a, const T* b, T* c,
+                        Index stride) {
+  const Index vectors = round_up(features, lanes<T>) / lanes<T>;
+  const Index runs = round_up(vectors, tile_vectors) / tile_vectors;
+  for (Index run = 0, first = 0; run < runs; ++run) {
+    const Index last = vectors * (run + 1) / runs;
+    const Index at = first * lanes<T>;
+    switch (last - first) {
+      case 1: product_of_columns<T, 1>(panels, rows, a, b + at, c + at, stride); break;
+      case 2: product_of_columns<T, 2>(panels, rows, a, b + at, c + at, stride); break;
+      default: product_of_columns<T, tile_vectors>(panels, rows, a, b + at, c + at, stride); break;
+    }
+    first = last;
+  }
 }
 
 /// Packs what one tile of queries needs, each column both along the lanes and as a row.
@@ -165,45 +277,59 @@ void pack_queries(const AttentionProblem<T>& problem, const AttentionGradient<T>
   }
 }
 
+/// One tile of queries against one tile of keys:  dv += p dy,  dk += ds q,  dq += k ds.
+template <class T>
+void backward_keys(const AttentionProblem<T>& problem, const AttentionTask& task, const BackwardScratch<T>& scratch,
+                   const KeyTile<T>& tile, const TaskColumns<T>& columns) {
+  const Index k_stride = scratch.key_stride;
+  const Index v_stride = scratch.value_stride;
+  copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, k_stride);
+  copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, v_stride);
+  GradientRows rows[TaskColumns<T>::most_panels];
+  for (Index i = 0; i < columns.count; ++i) {
+    const Panel& panel = columns.panels[i];
+    rows[i] = gradient_rows(panel, tile.first, tile.rows);
+    if (rows[i].depth == 0) continue;
+    backward_scores(problem, scratch, tile, columns, panel, rows[i]);
+    backward_queries(problem, scratch, tile, panel, rows[i]);
+  }
+  const GradientPanels<T> panels{columns, rows, task.columns};
+  const Index padded = round_up(tile.rows, tile_rows);
+  product_of_columns(panels, padded, problem.value_dim, scratch.weights, scratch.gradient_rows,
+                     scratch.dvalues + tile.first * v_stride, v_stride);
+  product_of_columns(panels, padded, problem.query.head_dim(), scratch.dscores, scratch.query_rows,
+                     scratch.dkeys + tile.first * k_stride, k_stride);
+}
+
+template <class T>
+void finish_queries(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
+                    const BackwardScratch<T>& scratch, const Panel& panel) {
+  const Index width = panel.vectors * lanes<T>;
+  for (Index v = 0; v < width; v += lanes<T>) {
+    const Index live = (std::min)(lanes<T>, task.columns - panel.column - v);
+    T* rows[Vec<T>::lanes];
+    for (Index i = 0; i < live; ++i) {
+      const Index c = panel.column + v + i;
+      rows[i] = gradient.dquery.at(task.batch, task.position(c), task.head(c));
+    }
+    transpose_out<T>(scratch.dqueries + panel.column * scratch.key_stride + v, width, problem.query.head_dim(),
+                     Vec<T>::broadcast(problem.scale), rows, live);
+  }
+}
+
 /// One tile of queries against all keys it sees; writes its dq.
 template <class T>
 void backward_tile(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
                    const BackwardScratch<T>& scratch) {
-  constexpr Index most_panels = attention_query_tile / panel_width<T>;
-  const Index key_dim = problem.query.head_dim();
-  const Index columns = round_up(task.columns, lanes<T>);
-  PanelKeys keys[most_panels];
-  KeyRange any{problem.keys, 0};
-  for (Index column = 0, panel = 0; column < columns; column += panel_width<T>, ++panel) {
-    const int vectors = static_cast<int>((std::min)(panel_width<T>, columns - column) / lanes<T>);
-    keys[panel] = panel_keys(problem, task, column, vectors * lanes<T>);
-    any = {(std::min)(any.first, keys[panel].any.first), (std::max)(any.last, keys[panel].any.last)};
-    pack_queries(problem, gradient, task, scratch, column, vectors);
+  const TaskColumns<T> columns(problem, task);
+  for (Index i = 0; i < columns.count; ++i) {
+    pack_queries(problem, gradient, task, scratch, columns.panels[i].column, columns.panels[i].vectors);
   }
-  std::fill_n(scratch.dqueries, columns * scratch.key_stride, T(0));
-  KeyTiles<T> tiles(problem, task, any);
+  std::fill_n(scratch.dqueries, columns.columns * scratch.key_stride, T(0));
+  KeyTiles<T> tiles(problem, task, columns.any);
   KeyTile<T> tile;
-  while (tiles.next(tile, attention_key_tile)) {
-    copy_rows(tile.keys, tile.key_stride, tile.rows, key_dim, scratch.keys, scratch.key_stride);
-    copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
-    for (Index column = 0, panel = 0; column < columns; column += panel_width<T>, ++panel) {
-      const int vectors = static_cast<int>((std::min)(panel_width<T>, columns - column) / lanes<T>);
-      backward_panel(problem, task, scratch, tile, keys[panel], column, vectors);
-    }
-  }
-  for (Index column = 0; column < columns; column += panel_width<T>) {
-    const Index width = (std::min)(panel_width<T>, columns - column);
-    for (Index v = 0; v < width && column + v < task.columns; v += lanes<T>) {
-      const Index live = (std::min)(lanes<T>, task.columns - column - v);
-      T* rows[Vec<T>::lanes];
-      for (Index i = 0; i < live; ++i) {
-        const Index c = column + v + i;
-        rows[i] = gradient.dquery.at(task.batch, task.position(c), task.head(c));
-      }
-      transpose_out<T>(scratch.dqueries + column * scratch.key_stride + v, width, key_dim,
-                       Vec<T>::broadcast(problem.scale), rows, live);
-    }
-  }
+  while (tiles.next(tile, attention_key_tile)) backward_keys(problem, task, scratch, tile, columns);
+  for (Index i = 0; i < columns.count; ++i) finish_queries(problem, gradient, task, scratch, columns.panels[i]);
 }
 
 /// All queries of all.heads heads: writes their dq, and dk and dv summed over these heads.
@@ -213,10 +339,11 @@ void backward(const AttentionProblem<T>& problem, const AttentionGradient<T>& gr
   const BackwardScratch<T> scratch(memory, problem.query.head_dim(), problem.value_dim, to);
   std::fill_n(scratch.dkeys, (problem.keys + attention_key_tile) * scratch.key_stride, T(0));
   std::fill_n(scratch.dvalues, (problem.keys + attention_key_tile) * scratch.value_stride, T(0));
-  for (Index first = 0; first < all.columns; first += attention_query_tile) {
+  const Index columns = attention_columns(attention_gradient_tile, problem.query.head_dim(), problem.value_dim);
+  for (Index first = 0; first < all.columns; first += columns) {
     AttentionTask task = all;
     task.first_column = first;
-    task.columns = (std::min)(attention_query_tile, all.columns - first);
+    task.columns = (std::min)(columns, all.columns - first);
     backward_tile(problem, gradient, task, scratch);
   }
 }

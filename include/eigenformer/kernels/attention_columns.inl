@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Body for attention.hpp: the columns of a task, the panels they are cut into, and the keys that each of them sees.
+
+namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
+
+/// Which keys some columns see: all of them those of `full`, none a key outside `any`.
+struct PanelKeys {
+  KeyRange any{std::numeric_limits<Index>::max(), 0};
+  KeyRange full{0, std::numeric_limits<Index>::max()};
+
+  void add(const KeyRange& live) {
+    full = {(std::max)(full.first, live.first), (std::min)(full.last, live.last)};
+    if (live.first >= live.last) return;
+    any = {(std::min)(any.first, live.first), (std::max)(any.last, live.last)};
+  }
+};
+
+template <class T>
+KeyRange column_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column) {
+  const KeyRange& live = problem.live_keys(task.batch, task.position((std::min)(column, task.columns - 1)));
+  return {(std::max)(live.first, task.keys.first), (std::min)(live.last, task.keys.last)};
+}
+
+template <class T>
+PanelKeys panel_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column, Index width) {
+  PanelKeys keys;
+  for (Index c = column; c < (std::min)(column + width, task.columns); ++c) keys.add(column_keys(problem, task, c));
+  return keys;
+}
+
+/// Columns of a task that are worked on together, and the keys that all of them and those of each vector see.
+struct Panel {
+  Index column = 0;
+  int vectors = 0;
+  PanelKeys keys;
+  PanelKeys of_vector[tile_vectors];
+};
+
+/// The columns of a task in panels of about equal width, and each one's keys. Beyond the last, it repeats.
+template <class T>
+struct TaskColumns {
+  static constexpr Index most_panels = attention_query_tile / panel_width<T>;
+  KeyRange live[attention_query_tile];
+  Panel panels[most_panels];
+  Index count;    ///< of panels
+  Index columns;  ///< whole vectors
+  KeyRange any;   ///< keys that some column sees
+
+  TaskColumns(const AttentionProblem<T>& problem, const AttentionTask& task)
+      : columns(round_up(task.columns, lanes<T>)), any{problem.keys, 0} {
+    const Index vectors = columns / lanes<T>;
+    count = round_up(vectors, tile_vectors) / tile_vectors;
+    Index column = 0;
+    for (Index i = 0; i < count; ++i) {
+      Panel& panel = panels[i];
+      panel.column = column;
+      panel.vectors = static_cast<int>((vectors * (i + 1)) / count - column / lanes<T>);
+      for (int v = 0; v < panel.vectors; ++v) {
+        for (Index lane = 0; lane < lanes<T>; ++lane, ++column) {
+          live[column] = column_keys(problem, task, column);
+          panel.of_vector[v].add(live[column]);
+          panel.keys.add(live[column]);
+        }
+      }
+      any = {(std::min)(any.first, panel.keys.any.first), (std::max)(any.last, panel.keys.any.last)};
+    }
+  }
+};
+
+/// Rows of a tile that a panel looks at.
+struct TileRows {
+  Index begin;
+  Index end;
+  bool masked;
+};
+inline TileRows rows_of(const PanelKeys& keys, Index first, Index rows) {
+  const Index begin = (std::max)(keys.any.first, first);
+  const Index end = (std::min)(keys.any.last, first + rows);
+  return {begin - first, end - first, begin < keys.full.first || end > keys.full.last};
+}
+
+/// What of `depth` rows that begin at a key each vector of a panel looks at.
+inline LiveRows live_rows(const Panel& panel, Index key, Index depth) {
+  LiveRows live;
+  Index end = 0;
+  for (int v = 0; v < tile_vectors; ++v) {
+    if (v < panel.vectors) end = (std::clamp)(panel.of_vector[v].any.last - key, end, depth);
+    live.end[v] = end;
+  }
+  return live;
+}
+
+/// The live keys of a panel's columns relative to a key, as far as a tile reaches.
+template <class T>
+void relative_keys(const KeyRange* live, Index width, Index key, T* first, T* last) {
+  for (Index i = 0; i < width; ++i) {
+    first[i] = static_cast<T>((std::clamp)(live[i].first - key, Index(0), 2 * attention_key_tile));
+    last[i] = static_cast<T>((std::clamp)(live[i].last - key, Index(0), 2 * attention_key_tile));
+  }
+}
+
+/// Asks for the share `part` of `parts` of a tile.
+template <class T>
+void ask_for_part(const KeyTile<T>& tile, Index part, Index parts, Index key_dim, Index value_dim) {
+  for (Index r = tile.rows * part / parts; r < tile.rows * (part + 1) / parts; ++r) {
+    ask_for(tile.keys + r * tile.key_stride, key_dim);
+    ask_for(tile.values + r * tile.value_stride, value_dim);
+  }
+}
+
+/// Asks for some columns of a task, as far as it has them.
+template <class View>
+void ask_for_columns(const View& x, const AttentionTask& task, Index column, Index width) {
+  for (Index c = column; c < (std::min)(column + width, task.columns); ++c) {
+    ask_for(x.at(task.batch, task.position(c), task.head(c)), x.head_dim());
+  }
+}
+
+/// panel[e][c] = factor x[column + c][e]; columns beyond the last repeat it.
+template <class T>
+void pack_columns(const ConstHeadsView<T>& x, const AttentionTask& task, Index column, int vectors, T factor,
+                  T* panel) {
+  for (int v = 0; v < vectors; ++v) {
+    const T* rows[Vec<T>::lanes];
+    for (Index i = 0; i < lanes<T>; ++i) {
+      const Index c = (std::min)(column + v * lanes<T> + i, task.columns - 1);
+      rows[i] = x.at(task.batch, task.position(c), task.head(c));
+    }
+    transpose_in<T>(rows, x.head_dim(), factor, panel + v * lanes<T>, vectors * lanes<T>);
+  }
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention
