@@ -58,9 +58,9 @@ TYPED_TEST(Attention, equals_reference_where_scores_grow_along_the_keys) {
           call.key.cells(i, 0) = static_cast<T>(i);
         }
         call.forward(context);
-        const auto expected = reference::attention(
-            call.query.template widened<long double>(), call.key.template widened<long double>(),
-            call.value.template widened<long double>(), c.reference_options());
+        const auto expected =
+            reference::attention(call.query.template widened<long double>(), call.key.template widened<long double>(),
+                                 call.value.template widened<long double>(), c.reference_options());
         const double limit = support::tolerance::attention_abs<T>(static_cast<double>(expected.largest_logit),
                                                                   static_cast<double>(expected.largest_value));
         SCOPED_TRACE(testing::Message() << rate << " " << ef::name(context.instruction_set()));

@@ -100,8 +100,8 @@ struct AttentionPlan {
     const Index wanted = parts(columns, kernels::attention_columns(kernels::attention_query_tile,
                                                                    problem.query.head_dim(), problem.value_dim));
     tiles = (std::max)(wanted, (std::min)(parts(enough_tasks, groups), parts(columns, kernels::attention_least_tile)));
-    tile_columns = parts(parts(columns, (std::max)(tiles, Index(1))), kernels::attention_tile_step) *
-                   kernels::attention_tile_step;
+    tile_columns =
+        parts(parts(columns, (std::max)(tiles, Index(1))), kernels::attention_tile_step) * kernels::attention_tile_step;
     tiles = parts(columns, (std::max)(tile_columns, Index(1)));
     const Index tasks = groups * tiles;
     split_keys = (std::max)(problem.keys, Index(1));

@@ -253,15 +253,20 @@ void product_of_columns(const GradientPanels<T>& panels, Index rows, Index featu
   }
 }
 
-/// Packs what one tile of queries needs, each column both along the lanes and as a row.
+/// Packs what one panel needs, each column both along the lanes and as a row.
 template <class T>
-void pack_queries(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
-                  const BackwardScratch<T>& scratch, Index column, int vectors) {
-  const Index width = vectors * lanes<T>;
+void begin_panel(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
+                 const BackwardScratch<T>& scratch, const Panel& panel) {
+  const Index width = panel.vectors * lanes<T>;
   const Index key_dim = problem.query.head_dim();
   const Index value_dim = problem.value_dim;
-  pack_columns(problem.query, task, column, vectors, problem.scale, scratch.queries + column * scratch.key_stride);
-  pack_columns(gradient.dy, task, column, vectors, T(1), scratch.gradients + column * scratch.value_stride);
+  const Index column = panel.column;
+  ask_for_columns_behind(panel, problem.query, task, width);
+  ask_for_columns_behind(panel, gradient.dy, task, width);
+  ask_for_columns_behind(panel, gradient.y, task, width);
+  pack_columns(problem.query, task, column, panel.vectors, problem.scale,
+               scratch.queries + column * scratch.key_stride);
+  pack_columns(gradient.dy, task, column, panel.vectors, T(1), scratch.gradients + column * scratch.value_stride);
   for (Index c = column; c < column + width; ++c) {
     const Index live = (std::min)(c, task.columns - 1);
     const Index position = task.position(live);
@@ -271,39 +276,15 @@ void pack_queries(const AttentionProblem<T>& problem, const AttentionGradient<T>
     scratch.logarithm[c] =
         gradient.log_sum_exp[(task.batch * problem.query.heads() + head) * problem.query.length() + position];
     scratch.delta[c] = dot(dy, gradient.y.at(task.batch, position, head), value_dim);
-    copy_rows(dy, 0, 1, value_dim, scratch.gradient_rows + c * scratch.value_stride, 0);
-    T* const row = scratch.query_rows + c * scratch.key_stride;
-    for (Index e = 0; e < key_dim; ++e) row[e] = problem.scale * query[e];
+    scale_row(dy, value_dim, T(1), scratch.gradient_rows + c * scratch.value_stride);
+    scale_row(query, key_dim, problem.scale, scratch.query_rows + c * scratch.key_stride);
   }
-}
-
-/// One tile of queries against one tile of keys:  dv += p dy,  dk += ds q,  dq += k ds.
-template <class T>
-void backward_keys(const AttentionProblem<T>& problem, const AttentionTask& task, const BackwardScratch<T>& scratch,
-                   const KeyTile<T>& tile, const TaskColumns<T>& columns) {
-  const Index k_stride = scratch.key_stride;
-  const Index v_stride = scratch.value_stride;
-  copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, k_stride);
-  copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, v_stride);
-  GradientRows rows[TaskColumns<T>::most_panels];
-  for (Index i = 0; i < columns.count; ++i) {
-    const Panel& panel = columns.panels[i];
-    rows[i] = gradient_rows(panel, tile.first, tile.rows);
-    if (rows[i].depth == 0) continue;
-    backward_scores(problem, scratch, tile, columns, panel, rows[i]);
-    backward_queries(problem, scratch, tile, panel, rows[i]);
-  }
-  const GradientPanels<T> panels{columns, rows, task.columns};
-  const Index padded = round_up(tile.rows, tile_rows);
-  product_of_columns(panels, padded, problem.value_dim, scratch.weights, scratch.gradient_rows,
-                     scratch.dvalues + tile.first * v_stride, v_stride);
-  product_of_columns(panels, padded, problem.query.head_dim(), scratch.dscores, scratch.query_rows,
-                     scratch.dkeys + tile.first * k_stride, k_stride);
+  std::fill_n(scratch.dqueries + column * scratch.key_stride, width * scratch.key_stride, T(0));
 }
 
 template <class T>
-void finish_queries(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
-                    const BackwardScratch<T>& scratch, const Panel& panel) {
+void finish_panel(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
+                  const BackwardScratch<T>& scratch, const Panel& panel) {
   const Index width = panel.vectors * lanes<T>;
   for (Index v = 0; v < width; v += lanes<T>) {
     const Index live = (std::min)(lanes<T>, task.columns - panel.column - v);
@@ -317,19 +298,46 @@ void finish_queries(const AttentionProblem<T>& problem, const AttentionGradient<
   }
 }
 
+/// One tile of queries against one tile of keys:  dv += p dy,  dk += ds q,  dq += k ds.
+template <class T>
+void backward_keys(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
+                   const BackwardScratch<T>& scratch, const KeyWalk<T>& walk, const TaskColumns<T>& columns) {
+  const KeyTile<T>& tile = walk.tile;
+  const Index k_stride = scratch.key_stride;
+  const Index v_stride = scratch.value_stride;
+  copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, k_stride);
+  copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, v_stride);
+  GradientRows rows[TaskColumns<T>::most_panels];
+  for (Index i = 0; i < columns.count; ++i) {
+    const Panel& panel = columns.panels[i];
+    if (walk.first) begin_panel(problem, gradient, task, scratch, panel);
+    walk.ask_for_next(i, columns.count);
+    rows[i] = gradient_rows(panel, tile.first, tile.rows);
+    if (rows[i].depth == 0) continue;
+    backward_scores(problem, scratch, tile, columns, panel, rows[i]);
+    backward_queries(problem, scratch, tile, panel, rows[i]);
+  }
+  const GradientPanels<T> panels{columns, rows, task.columns};
+  const Index padded = round_up(tile.rows, tile_rows);
+  product_of_columns(panels, padded, problem.value_dim, scratch.weights, scratch.gradient_rows,
+                     scratch.dvalues + tile.first * v_stride, v_stride);
+  product_of_columns(panels, padded, problem.query.head_dim(), scratch.dscores, scratch.query_rows,
+                     scratch.dkeys + tile.first * k_stride, k_stride);
+}
+
 /// One tile of queries against all keys it sees; writes its dq.
 template <class T>
 void backward_tile(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
                    const BackwardScratch<T>& scratch) {
   const TaskColumns<T> columns(problem, task);
-  for (Index i = 0; i < columns.count; ++i) {
-    pack_queries(problem, gradient, task, scratch, columns.panels[i].column, columns.panels[i].vectors);
+  KeyWalk<T> walk(problem, task, columns.any);
+  bool worked = false;
+  while (walk.advance()) {
+    backward_keys(problem, gradient, task, scratch, walk, columns);
+    worked = true;
   }
-  std::fill_n(scratch.dqueries, columns.columns * scratch.key_stride, T(0));
-  KeyTiles<T> tiles(problem, task, columns.any);
-  KeyTile<T> tile;
-  while (tiles.next(tile, attention_key_tile)) backward_keys(problem, task, scratch, tile, columns);
-  for (Index i = 0; i < columns.count; ++i) finish_queries(problem, gradient, task, scratch, columns.panels[i]);
+  if (!worked) std::fill_n(scratch.dqueries, columns.columns * scratch.key_stride, T(0));
+  for (Index i = 0; i < columns.count; ++i) finish_panel(problem, gradient, task, scratch, columns.panels[i]);
 }
 
 /// All queries of all.heads heads: writes their dq, and dk and dv summed over these heads.

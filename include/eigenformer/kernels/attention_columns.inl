@@ -99,18 +99,47 @@ void relative_keys(const KeyRange* live, Index width, Index key, T* first, T* la
   }
 }
 
-/// Asks for the share `part` of `parts` of a tile.
+/// Walks the key tiles of a task with the next one in sight.
 template <class T>
-void ask_for_part(const KeyTile<T>& tile, Index part, Index parts, Index key_dim, Index value_dim) {
-  for (Index r = tile.rows * part / parts; r < tile.rows * (part + 1) / parts; ++r) {
-    ask_for(tile.keys + r * tile.key_stride, key_dim);
-    ask_for(tile.values + r * tile.value_stride, value_dim);
-  }
-}
+class KeyWalk {
+ public:
+  KeyTile<T> tile;     ///< at hand
+  bool first = false;  ///< whether that is the first one
+  bool last = false;   ///< or the last one
 
-/// Asks for some columns of a task, as far as it has them.
+  KeyWalk(const AttentionProblem<T>& problem, const AttentionTask& task, KeyRange range)
+      : tiles_(problem, task, range), dims_{problem.query.head_dim(), problem.value_dim} {
+    more_ = tiles_.next(next_, attention_key_tile);
+    ask_for_next(0, 1);
+  }
+  bool advance() {
+    if (!more_) return false;
+    first = tile.rows == 0;
+    tile = next_;
+    more_ = tiles_.next(next_, attention_key_tile);
+    last = !more_;
+    return true;
+  }
+  /// Asks for one part of several of the tile after this one.
+  void ask_for_next(Index part, Index parts) const {
+    if (!more_) return;
+    for (Index r = next_.rows * part / parts; r < next_.rows * (part + 1) / parts; ++r) {
+      ask_for(next_.keys + r * next_.key_stride, dims_[0]);
+      ask_for(next_.values + r * next_.value_stride, dims_[1]);
+    }
+  }
+
+ private:
+  KeyTiles<T> tiles_;
+  KeyTile<T> next_;
+  bool more_ = false;
+  Index dims_[2];
+};
+
+/// Asks for the columns behind those of a panel, as far as the task has them.
 template <class View>
-void ask_for_columns(const View& x, const AttentionTask& task, Index column, Index width) {
+void ask_for_columns_behind(const Panel& panel, const View& x, const AttentionTask& task, Index width) {
+  const Index column = panel.column + width;
   for (Index c = column; c < (std::min)(column + width, task.columns); ++c) {
     ask_for(x.at(task.batch, task.position(c), task.head(c)), x.head_dim());
   }

@@ -145,46 +145,54 @@ void finish_columns(const AttentionTask& task, const AttentionResult<T>& result,
   transpose_out<T>(panel, stride, dim, factors, rows, live);
 }
 
-/// Attention of up to attention_query_tile columns over task.keys.
+template <class T>
+void begin_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const ForwardScratch<T>& scratch,
+                 const Panel& panel) {
+  const Index width = panel.vectors * lanes<T>;
+  ask_for_columns_behind(panel, problem.query, task, width);
+  pack_columns(problem.query, task, panel.column, panel.vectors, problem.scale,
+               scratch.queries + panel.column * scratch.key_stride);
+  std::fill_n(scratch.state.maximum + panel.column, width, no_score<T>);
+  std::fill_n(scratch.state.sum + panel.column, width, T(0));
+  std::fill_n(scratch.rows + panel.column * scratch.value_stride, width * scratch.value_stride, T(0));
+}
+
+template <class T>
+void finish_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
+                  const ForwardScratch<T>& scratch, const Panel& panel) {
+  const Index width = panel.vectors * lanes<T>;
+  for (Index v = 0; v < width; v += lanes<T>) {
+    finish_columns(task, result, scratch.rows + panel.column * scratch.value_stride + v, width, problem.value_dim,
+                   scratch.state.at(panel.column + v), panel.column + v);
+  }
+}
+
+/// Attention of up to attention_query_tile columns over task.keys. A panel's queries are packed and its results written
+/// in turn with the work on others, which leaves memory time to bring them.
 template <class T>
 void forward_tile(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
                   T* memory) {
-  const Index key_dim = problem.query.head_dim();
-  const Index value_dim = problem.value_dim;
-  const ForwardScratch<T> scratch(memory, key_dim, value_dim);
+  const ForwardScratch<T> scratch(memory, problem.query.head_dim(), problem.value_dim);
   const TaskColumns<T> columns(problem, task);
-  KeyTiles<T> tiles(problem, task, columns.any);
-  KeyTile<T> next;
-  bool more = tiles.next(next, attention_key_tile);
-  if (more) ask_for_part(next, 0, 1, key_dim, value_dim);
-  for (Index i = 0; i < columns.count; ++i) {
-    const Panel& panel = columns.panels[i];
-    const Index width = panel.vectors * lanes<T>;
-    ask_for_columns(problem.query, task, panel.column + width, width);
-    pack_columns(problem.query, task, panel.column, panel.vectors, problem.scale,
-                 scratch.queries + panel.column * scratch.key_stride);
-  }
-  std::fill_n(scratch.state.maximum, columns.columns, no_score<T>);
-  std::fill_n(scratch.state.sum, columns.columns, T(0));
-  std::fill_n(scratch.rows, columns.columns * scratch.value_stride, T(0));
-  while (more) {
-    const KeyTile<T> tile = next;
-    more = tiles.next(next, attention_key_tile);
-    copy_rows(tile.keys, tile.key_stride, tile.rows, key_dim, scratch.keys, scratch.key_stride);
-    copy_rows(tile.values, tile.value_stride, tile.rows, value_dim, scratch.values, scratch.value_stride);
+  KeyWalk<T> walk(problem, task, columns.any);
+  bool worked = false;
+  while (walk.advance()) {
+    const KeyTile<T>& tile = walk.tile;
+    worked = true;
+    copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
+    copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
     for (Index i = 0; i < columns.count; ++i) {
-      if (more) ask_for_part(next, i, columns.count, key_dim, value_dim);
-      forward_panel(problem, scratch, tile, columns, columns.panels[i]);
+      const Panel& panel = columns.panels[i];
+      if (walk.first) begin_panel(problem, task, scratch, panel);
+      if (walk.last) ask_for_columns_behind(panel, result.y, task, panel.vectors * lanes<T>);
+      walk.ask_for_next(i, columns.count);
+      forward_panel(problem, scratch, tile, columns, panel);
+      if (walk.last) finish_panel(problem, task, result, scratch, panel);
     }
   }
-  for (Index i = 0; i < columns.count; ++i) {
-    const Panel& panel = columns.panels[i];
-    const Index width = panel.vectors * lanes<T>;
-    ask_for_columns(result.y, task, panel.column + width, width);
-    for (Index v = 0; v < width && panel.column + v < task.columns; v += lanes<T>) {
-      finish_columns(task, result, scratch.rows + panel.column * scratch.value_stride + v, width, value_dim,
-                     scratch.state.at(panel.column + v), panel.column + v);
-    }
+  for (Index i = 0; i < columns.count && !worked; ++i) {
+    begin_panel(problem, task, scratch, columns.panels[i]);
+    finish_panel(problem, task, result, scratch, columns.panels[i]);
   }
 }
 

@@ -79,8 +79,8 @@ void product_of_scores(int vectors, const LiveRows& live, Index depth, Factor<T>
     const Index end = round_up(live.end[v], tile_rows);
     if (end <= row) continue;
     product<T, DepthContiguous>(vectors - v, end - row, depth, {keys.data + row * keys.stride, keys.stride},
-                                {queries.data + v * lanes<T>, queries.stride},
-                                c + row * queries.stride + v * lanes<T>, queries.stride, Overwrite{});
+                                {queries.data + v * lanes<T>, queries.stride}, c + row * queries.stride + v * lanes<T>,
+                                queries.stride, Overwrite{});
     row = end;
   }
 }

@@ -73,6 +73,16 @@ void copy_rows(const T* from, Index from_stride, Index rows, Index dim, T* to, I
   }
 }
 
+/// to = factor from.
+template <class T>
+void scale_row(const T* from, Index dim, T factor, T* to) {
+  const Vec<T> factors = Vec<T>::broadcast(factor);
+  for (Index e = 0; e < dim; e += lanes<T>) {
+    const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+    (Vec<T>::load(from + e, inside) * factors).store(to + e, inside);
+  }
+}
+
 /// Whether all of it is finite, judged by the exponent bits so that -ffast-math has no say.
 template <class T>
 bool all_finite(const T* x, Index stride, Index rows, Index dim) {
