@@ -91,7 +91,7 @@ struct AttentionPlan {
 
   template <class T>
   explicit AttentionPlan(const kernels::AttentionProblem<T>& problem) {
-    constexpr Index enough_tasks = 16;
+    constexpr Index enough_tasks = 12;
     constexpr Index split_length = 256;
     heads = problem.group();
     columns = problem.query.length() * heads;

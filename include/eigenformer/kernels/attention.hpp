@@ -29,6 +29,9 @@
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_decode.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
+#define EIGENFORMER_KERNEL <eigenformer/kernels/attention_gradient.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_backward.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 

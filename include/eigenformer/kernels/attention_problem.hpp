@@ -149,7 +149,7 @@ struct AttentionKeyGradient {
 };
 
 /// Sizes that do not depend on the instruction set: multiples of every register and tile.
-inline constexpr Index attention_query_tile = 384;     ///< most columns of a task of forward
+inline constexpr Index attention_query_tile = 528;     ///< most columns of a task of forward
 inline constexpr Index attention_gradient_tile = 192;  ///< most columns that backward works on at a time
 inline constexpr Index attention_least_tile = 96;      ///< columns that a task has at least if there are so many
 inline constexpr Index attention_tile_step = 48;       ///< a multiple of every panel's width
