@@ -57,12 +57,12 @@ void backward_keys(const AttentionProblem<T>& problem, const AttentionGradient<T
   const Index v_stride = scratch.value_stride;
   copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, k_stride);
   copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, v_stride);
-  GradientRows rows[TaskColumns<T>::most_panels];
+  PanelRows rows[TaskColumns<T>::most_panels];
   for (Index i = 0; i < columns.count; ++i) {
     const Panel& panel = columns.panels[i];
     if (walk.first) begin_panel(problem, gradient, task, scratch, panel);
     walk.ask_for_next(i, columns.count);
-    rows[i] = gradient_rows(panel, tile.first, tile.rows);
+    rows[i] = panel_rows(panel, tile.first, tile.rows);
     if (rows[i].depth == 0) continue;
     backward_scores(problem, scratch, tile, columns, panel, rows[i]);
     backward_queries(problem, scratch, tile, panel, rows[i]);

@@ -67,18 +67,6 @@ struct TaskColumns {
   }
 };
 
-/// Rows of a tile that a panel looks at.
-struct TileRows {
-  Index begin;
-  Index end;
-  bool masked;
-};
-inline TileRows rows_of(const PanelKeys& keys, Index first, Index rows) {
-  const Index begin = (std::max)(keys.any.first, first);
-  const Index end = (std::min)(keys.any.last, first + rows);
-  return {begin - first, end - first, begin < keys.full.first || end > keys.full.last};
-}
-
 /// What of `depth` rows that begin at a key each vector of a panel looks at.
 inline LiveRows live_rows(const Panel& panel, Index key, Index depth) {
   LiveRows live;
@@ -88,6 +76,25 @@ inline LiveRows live_rows(const Panel& panel, Index key, Index depth) {
     live.end[v] = end;
   }
   return live;
+}
+
+/// Rows of a tile that a panel looks at, in whole register tiles.
+struct PanelRows {
+  Index begin;
+  Index depth;    ///< 0 if there are none
+  bool masked;    ///< whether some column does not see one of them
+  LiveRows live;  ///< from begin on
+
+  /// Rows up to the last that a column sees.
+  Index live_depth() const { return live.end[tile_vectors - 1]; }
+};
+inline PanelRows panel_rows(const Panel& panel, Index first, Index rows) {
+  const Index begin = (std::max)(panel.keys.any.first - first, Index(0)) / tile_rows * tile_rows;
+  const Index end = (std::min)(panel.keys.any.last - first, rows);
+  if (begin >= end) return {0, 0, false, {}};
+  const KeyRange& full = panel.keys.full;
+  return {begin, round_up(end, tile_rows) - begin, first + begin < full.first || first + end > full.last,
+          live_rows(panel, first + begin, end - begin)};
 }
 
 /// The live keys of a panel's columns relative to a key, as far as a tile reaches.

@@ -80,38 +80,37 @@ void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const Li
   }
 }
 
-/// One panel of queries against one tile of keys that are in scratch already.
+/// One panel of queries against one tile of keys.   keys, values: of that tile, readable in whole register tiles
 template <class T>
 void forward_panel(const AttentionProblem<T>& problem, const ForwardScratch<T>& scratch, const KeyTile<T>& tile,
-                   const TaskColumns<T>& columns, const Panel& panel) {
-  const TileRows rows = rows_of(panel.keys, tile.first, tile.rows);
-  if (rows.begin >= rows.end) return;
+                   Factor<T> keys, Factor<T> values, const TaskColumns<T>& columns, const Panel& panel) {
+  const PanelRows rows = panel_rows(panel, tile.first, tile.rows);
+  if (rows.depth == 0) return;
   const Index width = panel.vectors * lanes<T>;
-  const Index depth = rows.end - rows.begin;
+  const Index depth = rows.live_depth();
   const Index key = tile.first + rows.begin;
   const Index key_dim = problem.query.head_dim();
   const Index dims = round_up(problem.value_dim, tile_rows);
-  const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
-  const Factor<T> values{scratch.values + rows.begin * scratch.value_stride, scratch.value_stride};
+  keys.data += rows.begin * keys.stride;
+  values.data += rows.begin * values.stride;
   const Factor<T> queries{scratch.queries + panel.column * scratch.key_stride, width};
   T* const scores = scratch.scores;
   T* const out = scratch.rows + panel.column * scratch.value_stride;
   const SoftmaxState<T> state = scratch.state.at(panel.column);
-  const LiveRows live = live_rows(panel, key, depth);
   const bool first = key <= panel.keys.any.first;  // there is no maximum yet
-  if (!first && !rows.masked && depth % tile_rows == 0 && problem.softcap == T(0) &&
+  if (!first && !rows.masked && depth == rows.depth && problem.softcap == T(0) &&
       product_softened(panel.vectors, depth, key_dim, keys, queries, scores, state)) {
-    return product_of_weights<T>(panel.vectors, live, dims, values, {scores, width}, out, Accumulate{});
+    return product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, Accumulate{});
   }
-  product_of_scores(panel.vectors, live, key_dim, keys, queries, scores);
+  product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, scores);
   if (problem.softcap != T(0)) cap_scores<T, 1>(scores, depth * panel.vectors, problem.softcap);
   relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
-  soften_panel(scratch, panel, live, key);
+  soften_panel(scratch, panel, rows.live, key);
   const Rescale<T> store{state.correction};
   if (rows.masked && !masked_rows_finite(values, panel.keys, key, depth, problem.value_dim)) {
     return product_of_live(problem.value_dim, depth, values, scores, width, scratch.first, scratch.last, out, store);
   }
-  product_of_weights<T>(panel.vectors, live, dims, values, {scores, width}, out, store);
+  product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, store);
 }
 
 /// Writes y and the log-sum-exp of one vector of columns, or leaves them as one part of several.
@@ -143,6 +142,15 @@ void finish_columns(const AttentionTask& task, const AttentionResult<T>& result,
     if (to != nullptr) *to = log_sum_exp(state.maximum[i], state.sum[i]);
   }
   transpose_out<T>(panel, stride, dim, factors, rows, live);
+}
+
+/// The keys of a tile, where they lie if whole register tiles of them may be read. They are read row by row, so that
+/// even rows whose distance is a power of two find room in the cache; values are not, and are copied.
+template <class T>
+Factor<T> readable_keys(const AttentionProblem<T>& problem, const ForwardScratch<T>& scratch, const KeyTile<T>& tile) {
+  if (tile.rows % tile_rows == 0) return {tile.keys, tile.key_stride};
+  copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
+  return {scratch.keys, scratch.key_stride};
 }
 
 template <class T>
@@ -179,14 +187,15 @@ void forward_tile(const AttentionProblem<T>& problem, const AttentionTask& task,
   while (walk.advance()) {
     const KeyTile<T>& tile = walk.tile;
     worked = true;
-    copy_rows(tile.keys, tile.key_stride, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
+    const Factor<T> keys = readable_keys(problem, scratch, tile);
+    const Factor<T> values{scratch.values, scratch.value_stride};
     copy_rows(tile.values, tile.value_stride, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
     for (Index i = 0; i < columns.count; ++i) {
       const Panel& panel = columns.panels[i];
       if (walk.first) begin_panel(problem, task, scratch, panel);
       if (walk.last) ask_for_columns_behind(panel, result.y, task, panel.vectors * lanes<T>);
       walk.ask_for_next(i, columns.count);
-      forward_panel(problem, scratch, tile, columns, panel);
+      forward_panel(problem, scratch, tile, keys, values, columns, panel);
       if (walk.last) finish_panel(problem, task, result, scratch, panel);
     }
   }

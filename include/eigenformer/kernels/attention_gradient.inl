@@ -115,24 +115,8 @@ void soften_backward(const GradientColumn<T>& column, Index row, Index end) {
   }
 }
 
-/// Rows of a tile that a panel looks at, in whole register tiles.
-struct GradientRows {
-  Index begin;
-  Index depth;  ///< 0 if there are none
-  bool masked;
-  LiveRows live;  ///< from begin on
-};
-inline GradientRows gradient_rows(const Panel& panel, Index first, Index rows) {
-  const Index begin = (std::max)(panel.keys.any.first - first, Index(0)) / tile_rows * tile_rows;
-  const Index end = (std::min)(panel.keys.any.last - first, rows);
-  if (begin >= end) return {0, 0, false, {}};
-  const KeyRange& full = panel.keys.full;
-  return {begin, round_up(end, tile_rows) - begin, first + begin < full.first || first + end > full.last,
-          live_rows(panel, first + begin, end - begin)};
-}
-
 template <class T>
-void soften_panel_backward(const BackwardScratch<T>& scratch, const Panel& panel, const GradientRows& rows, Index key,
+void soften_panel_backward(const BackwardScratch<T>& scratch, const Panel& panel, const PanelRows& rows, Index key,
                            T* weights, T* dscores, T softcap) {
   using V = Vec<T>;
   for (int v = 0; v < panel.vectors; ++v) {
@@ -158,7 +142,7 @@ void soften_panel_backward(const BackwardScratch<T>& scratch, const Panel& panel
 ///   s = k q,  p = exp(s - lse),  dp = v dy,  ds = p (dp - delta)
 template <class T>
 void backward_scores(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const KeyTile<T>& tile,
-                     const TaskColumns<T>& columns, const Panel& panel, const GradientRows& rows) {
+                     const TaskColumns<T>& columns, const Panel& panel, const PanelRows& rows) {
   const Index width = panel.vectors * lanes<T>;
   const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
   const Factor<T> values{scratch.values + rows.begin * scratch.value_stride, scratch.value_stride};
@@ -181,7 +165,7 @@ void backward_scores(const AttentionProblem<T>& problem, const BackwardScratch<T
                                 StoreScoreGradient<T>{scratch.delta + panel.column, weights - dscores});
   }
   // Rows beyond were computed from whatever lay there, and must not be added to other keys.
-  const Index depth = rows.live.end[tile_vectors - 1];
+  const Index depth = rows.live_depth();
   std::fill_n(weights + depth * width, (rows.depth - depth) * width, T(0));
   std::fill_n(dscores + depth * width, (rows.depth - depth) * width, T(0));
 }
@@ -189,13 +173,13 @@ void backward_scores(const AttentionProblem<T>& problem, const BackwardScratch<T
 /// dq += k ds.
 template <class T>
 void backward_queries(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const KeyTile<T>& tile,
-                      const Panel& panel, const GradientRows& rows) {
+                      const Panel& panel, const PanelRows& rows) {
   const Index width = panel.vectors * lanes<T>;
   const Index key_dim = problem.query.head_dim();
   const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
   T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
   T* const dqueries = scratch.dqueries + panel.column * scratch.key_stride;
-  const Index depth = rows.live.end[tile_vectors - 1];
+  const Index depth = rows.live_depth();
   if (rows.masked && !masked_rows_finite(keys, panel.keys, tile.first + rows.begin, depth, key_dim)) {
     return product_of_live(key_dim, depth, keys, dscores, width, scratch.first, scratch.last, dqueries, Accumulate{});
   }
@@ -207,8 +191,8 @@ void backward_queries(const AttentionProblem<T>& problem, const BackwardScratch<
 template <class T>
 struct GradientPanels {
   const TaskColumns<T>& columns;
-  const GradientRows* rows;  ///< of each panel
-  Index live;                ///< columns that exist
+  const PanelRows* rows;  ///< of each panel
+  Index live;             ///< columns that exist
 };
 
 /// c [rows, Vectors * lanes] += a b with a [key tile, columns] in panels and rows b [columns, Vectors * lanes].
@@ -219,7 +203,7 @@ void product_of_columns(const GradientPanels<T>& panels, Index rows, const T* a,
     tile.zero();
     for (Index i = 0; i < panels.columns.count; ++i) {
       const Panel& panel = panels.columns.panels[i];
-      const GradientRows& of = panels.rows[i];
+      const PanelRows& of = panels.rows[i];
       if (row < of.begin || row >= of.begin + of.depth) continue;
       Index skipped = 0;
       for (int v = 0; of.live.end[v] <= row - of.begin; ++v) skipped += lanes<T>;
