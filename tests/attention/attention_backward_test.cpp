@@ -28,11 +28,11 @@ TYPED_TEST(AttentionBackward, equals_reference_for_every_length_up_to_two_tiles_
   for (Index t = 1; t <= 2 * ef::kernels::attention_key_tile + 1; ++t, ++count) {
     expect_backward<TypeParam>({.queries = 11, .keys = t, .key_dim = 5, .value_dim = 3, .mask = Masked::causal});
   }
-  for (Index s = 1; s <= 2 * ef::kernels::attention_query_tile + 1; ++s, ++count) {
+  for (Index s = 1; s <= 2 * ef::kernels::attention_gradient_tile + 1; ++s, ++count) {
     expect_backward<TypeParam>(
         {.queries = s, .keys = 13, .key_dim = 3, .value_dim = 5, .mask = Masked::causal_top_left});
   }
-  EXPECT_EQ(count, 129 + 193);
+  EXPECT_EQ(count, 129 + 385);
 }
 
 TYPED_TEST(AttentionBackward, equals_reference_for_every_head_dim_up_to_130) {

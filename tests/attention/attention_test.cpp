@@ -26,11 +26,69 @@ TYPED_TEST(Attention, equals_reference_for_every_length_up_to_two_tiles_and_one)
     expect_forward<TypeParam>({.queries = 11, .keys = t, .key_dim = 5, .value_dim = 3, .mask = Masked::causal});
     expect_forward<TypeParam>({.queries = 1, .keys = t, .heads = 3, .kv_heads = 1, .key_dim = 5, .value_dim = 7});
   }
-  for (Index s = 1; s <= 2 * ef::kernels::attention_query_tile + 1; ++s, ++count) {
+  for (Index s = 1; s <= 2 * ef::kernels::attention_least_tile + 1; ++s, ++count) {
     expect_forward<TypeParam>(
         {.queries = s, .keys = 13, .key_dim = 3, .value_dim = 5, .mask = Masked::causal_top_left});
   }
   EXPECT_EQ(count, 129 + 193);
+}
+
+/// Enough heads that tasks take as many queries as fit the cache: fewer of wide heads.
+TYPED_TEST(Attention, equals_reference_where_tasks_are_largest) {
+  for (const Masked mask : {Masked::none, Masked::causal, Masked::causal_top_left, Masked::padding}) {
+    for (const Index s : {193, 337, 527, 541}) {
+      expect_forward<TypeParam>({.queries = s, .keys = 353, .heads = 17, .kv_heads = 17, .key_dim = 3, .mask = mask});
+    }
+    expect_forward<TypeParam>(
+        {.queries = 131, .keys = 139, .heads = 17, .kv_heads = 17, .key_dim = 257, .value_dim = 263, .mask = mask});
+  }
+}
+
+/// Scores that grow from key to key by less and by more than what the subtracted maximum may lag behind, and so much
+/// that weights made with that one would overflow; each query has a rate of its own.
+TYPED_TEST(Attention, equals_reference_where_scores_grow_along_the_keys) {
+  using T = TypeParam;
+  for_each_instruction_set([&](ef::Context& context) {
+    for (const double rate : {0.003, 0.1, 0.5, 3.0}) {
+      for (const Masked mask : {Masked::none, Masked::causal}) {
+        const Case c{.queries = 307, .keys = 307, .key_dim = 1, .value_dim = 5, .mask = mask, .softmax_scale = 1.0};
+        Call<T> call(c);
+        for (Index i = 0; i < 307; ++i) {
+          call.query.cells(i, 0) = static_cast<T>(rate * static_cast<double>(i % 7 + 1) / 7);
+          call.key.cells(i, 0) = static_cast<T>(i);
+        }
+        call.forward(context);
+        const auto expected =
+            reference::attention(call.query.template widened<long double>(), call.key.template widened<long double>(),
+                                 call.value.template widened<long double>(), c.reference_options());
+        const double limit = support::tolerance::attention_abs<T>(static_cast<double>(expected.largest_logit),
+                                                                  static_cast<double>(expected.largest_value));
+        SCOPED_TRACE(testing::Message() << rate << " " << ef::name(context.instruction_set()));
+        EXPECT_TRUE(support::within(support::max_error(call.y.values(), expected.out), limit));
+      }
+    }
+  });
+}
+
+/// One query's scores grow and grow, which concerns the tile it is in, and not one bit of the other queries.
+TYPED_TEST(Attention, a_query_with_large_scores_changes_no_bit_of_its_neighbours) {
+  using T = TypeParam;
+  for_each_instruction_set([&](ef::Context& context) {
+    const Case c{.queries = 47, .keys = 263, .heads = 1, .kv_heads = 1, .key_dim = 19, .value_dim = 13};
+    Call<T> clean(c);
+    clean.forward(context);
+    const std::vector<T> expected = clean.y.values();
+    for (const double factor : {20.0, 1e4, 1e30}) {
+      Call<T> call(c);
+      for (Index i = 0; i < c.key_dim; ++i) call.query.cells(17, i) *= static_cast<T>(factor);
+      call.forward(context);
+      const std::vector<T> actual = call.y.values();
+      for (Index i = 0; i < c.queries * c.value_dim; ++i) {
+        if (i / c.value_dim == 17) continue;
+        ASSERT_EQ(actual[static_cast<std::size_t>(i)], expected[static_cast<std::size_t>(i)]) << factor << " " << i;
+      }
+    }
+  });
 }
 
 TYPED_TEST(Attention, equals_reference_for_every_head_dim_up_to_130) {

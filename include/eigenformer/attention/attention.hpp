@@ -28,7 +28,7 @@ void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionO
   const Index rows = problem.query.batch() * problem.kv_heads * plan.tiles;
   if (rows == 0) return;
   const InstructionSet set = context.instruction_set();
-  const Index tile = kernels::attention_query_tile;
+  const Index tile = plan.tile_columns;
   const Index dim = problem.value_dim;
   const Index memory_size =
       kernels::attention_padded(kernels::attention_forward_scratch<T>(problem.query.head_dim(), dim, set));

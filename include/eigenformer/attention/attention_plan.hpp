@@ -82,20 +82,28 @@ double attention_operations(const kernels::AttentionProblem<T>& problem) {
 /// How a call is cut into tasks. It depends on the shapes alone, never on the number of threads, so that the results do
 /// not either.
 struct AttentionPlan {
-  Index heads = 1;   ///< query heads of a task: those that share a key/value head
-  Index tiles = 0;   ///< tasks along the queries
-  Index splits = 1;  ///< tasks along the keys
+  Index heads = 1;         ///< query heads of a task: those that share a key/value head
+  Index tiles = 0;         ///< tasks along the queries
+  Index tile_columns = 1;  ///< columns of a task
+  Index splits = 1;        ///< tasks along the keys
   Index split_keys = 0;
   Index columns = 0;
 
   template <class T>
   explicit AttentionPlan(const kernels::AttentionProblem<T>& problem) {
-    constexpr Index enough_tasks = 16;
+    constexpr Index enough_tasks = 12;
     constexpr Index split_length = 256;
     heads = problem.group();
     columns = problem.query.length() * heads;
-    tiles = (columns + kernels::attention_query_tile - 1) / kernels::attention_query_tile;
-    const Index tasks = problem.query.batch() * problem.kv_heads * tiles;
+    // Large tiles copy keys and values less often, small ones fit the second cache and keep more threads busy.
+    const Index groups = (std::max)(problem.query.batch() * problem.kv_heads, Index(1));
+    const Index wanted = parts(columns, kernels::attention_columns(kernels::attention_query_tile,
+                                                                   problem.query.head_dim(), problem.value_dim));
+    tiles = (std::max)(wanted, (std::min)(parts(enough_tasks, groups), parts(columns, kernels::attention_least_tile)));
+    tile_columns =
+        parts(parts(columns, (std::max)(tiles, Index(1))), kernels::attention_tile_step) * kernels::attention_tile_step;
+    tiles = parts(columns, (std::max)(tile_columns, Index(1)));
+    const Index tasks = groups * tiles;
     split_keys = (std::max)(problem.keys, Index(1));
     const bool few_queries = columns <= kernels::attention_few_columns;  // reading is all the work: see run_attention
     if ((tasks >= enough_tasks && !few_queries) || problem.keys <= 2 * split_length) return;
@@ -110,11 +118,14 @@ struct AttentionPlan {
     result.first_head = kv_head * heads;
     result.heads = heads;
     result.kv_head = kv_head;
-    result.first_column = tile * kernels::attention_query_tile;
-    result.columns = (std::min)(kernels::attention_query_tile, columns - result.first_column);
+    result.first_column = tile * tile_columns;
+    result.columns = (std::min)(tile_columns, columns - result.first_column);
     result.keys = {split * split_keys, (std::min)(keys, (split + 1) * split_keys)};
     return result;
   }
+
+ private:
+  static Index parts(Index whole, Index part) { return (whole + part - 1) / part; }
 };
 
 }  // namespace detail

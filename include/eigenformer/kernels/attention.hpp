@@ -14,6 +14,12 @@
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_tile.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
+#define EIGENFORMER_KERNEL <eigenformer/kernels/attention_product.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
+#define EIGENFORMER_KERNEL <eigenformer/kernels/attention_columns.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_softmax.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
@@ -21,6 +27,9 @@
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_decode.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
+#define EIGENFORMER_KERNEL <eigenformer/kernels/attention_gradient.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 
 #define EIGENFORMER_KERNEL <eigenformer/kernels/attention_backward.inl>

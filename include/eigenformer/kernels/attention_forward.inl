@@ -9,10 +9,10 @@ struct ForwardScratch {
   T* queries;  ///< panels [d_k, width]
   T* keys;     ///< [key tile, d_k padded]
   T* values;   ///< [key tile, d_v padded]
-  T* scores;   ///< panels [key tile, width]
+  T* scores;   ///< [key tile, width] of one panel
   T* rows;     ///< panels [d_v padded, width]
   SoftmaxState<T> state;
-  T* first;  ///< live keys of each column relative to the tile at hand
+  T* first;  ///< live keys of each column of the panel at hand, relative to the tile
   T* last;
   Index key_stride;
   Index value_stride;
@@ -20,8 +20,8 @@ struct ForwardScratch {
   static Index size(Index key_dim, Index value_dim) {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
-    return (attention_query_tile + attention_key_tile) * (k + v) + tile_rows * k +
-           attention_query_tile * (attention_key_tile + 5);
+    return (attention_query_tile + attention_key_tile) * (k + v) + tile_rows * k + 3 * attention_query_tile +
+           panel_width<T> * (attention_key_tile + 2);
   }
   ForwardScratch(T* memory, Index key_dim, Index value_dim)
       : key_stride(attention_padded(key_dim)), value_stride(attention_padded(value_dim)) {
@@ -29,51 +29,13 @@ struct ForwardScratch {
     keys = queries + attention_query_tile * key_stride;
     values = keys + (attention_key_tile + tile_rows) * key_stride;  // a product reads whole tiles of rows
     scores = values + attention_key_tile * value_stride;
-    rows = scores + attention_query_tile * attention_key_tile;
+    rows = scores + panel_width<T> * attention_key_tile;
     state = {rows + attention_query_tile * value_stride, rows + attention_query_tile * (value_stride + 1),
              rows + attention_query_tile * (value_stride + 2)};
     first = state.correction + attention_query_tile;
-    last = first + attention_query_tile;
+    last = first + panel_width<T>;
   }
 };
-
-/// Which keys the columns of a panel see: all of them those of `full`, none a key outside `any`.
-struct PanelKeys {
-  KeyRange any;
-  KeyRange full;
-};
-
-template <class T>
-KeyRange column_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column) {
-  const KeyRange& live = problem.live_keys(task.batch, task.position((std::min)(column, task.columns - 1)));
-  return {(std::max)(live.first, task.keys.first), (std::min)(live.last, task.keys.last)};
-}
-
-template <class T>
-PanelKeys panel_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column, Index width) {
-  PanelKeys keys{{problem.keys, 0}, {0, problem.keys}};
-  for (Index c = column; c < (std::min)(column + width, task.columns); ++c) {
-    const KeyRange live = column_keys(problem, task, c);
-    keys.full = {(std::max)(keys.full.first, live.first), (std::min)(keys.full.last, live.last)};
-    if (live.first >= live.last) continue;
-    keys.any = {(std::min)(keys.any.first, live.first), (std::max)(keys.any.last, live.last)};
-  }
-  return keys;
-}
-
-/// panel[e][c] = factor x[column + c][e]; columns beyond the last repeat it.
-template <class T>
-void pack_columns(const ConstHeadsView<T>& x, const AttentionTask& task, Index column, int vectors, T factor,
-                  T* panel) {
-  for (int v = 0; v < vectors; ++v) {
-    const T* rows[Vec<T>::lanes];
-    for (Index i = 0; i < lanes<T>; ++i) {
-      const Index c = (std::min)(column + v * lanes<T> + i, task.columns - 1);
-      rows[i] = x.at(task.batch, task.position(c), task.head(c));
-    }
-    transpose_in<T>(rows, x.head_dim(), factor, panel + v * lanes<T>, vectors * lanes<T>);
-  }
-}
 
 /// `product` of values (or keys) and weights in which a weight of a key that is not live counts for nothing even beside
 /// NaN: for panels in which a row that is not finite is live for some columns and dead for others. The sums are in the
@@ -94,68 +56,61 @@ void product_of_live(Index rows, Index depth, Factor<T> values, const T* weights
   }
 }
 
+/// Whether the rows of a tile that not all columns of a panel see are finite: a weight of 0 then makes 0 of them.
 template <class T>
-void relative_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column, Index width,
-                   Index begin, T* first, T* last) {
-  for (Index i = 0; i < width; ++i) {
-    const KeyRange live = column_keys(problem, task, column + i);
-    first[i] = static_cast<T>((std::clamp)(live.first - begin, Index(0), 2 * attention_key_tile));
-    last[i] = static_cast<T>((std::clamp)(live.last - begin, Index(0), 2 * attention_key_tile));
+bool masked_rows_finite(Factor<T> rows, const PanelKeys& keys, Index key, Index depth, Index dim) {
+  const Index begin = (std::clamp)(keys.full.first - key, Index(0), depth);
+  const Index end = (std::clamp)(keys.full.last - key, begin, depth);
+  return all_finite(rows.data, rows.stride, begin, dim) &&
+         all_finite(rows.data + end * rows.stride, rows.stride, depth - end, dim);
+}
+
+/// A panel's scores of `depth` keys become weights, vector by vector.
+template <class T>
+void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const LiveRows& live, Index key) {
+  for (int v = 0; v < panel.vectors; ++v) {
+    const Index offset = v * lanes<T>;
+    const KeyRange& full = panel.of_vector[v].full;
+    const Index end = live.end[v];
+    ScoreColumn<T> column{scratch.scores + offset, panel.vectors * lanes<T>, 0, 0, end, {}};
+    column.full_begin = (std::clamp)(full.first - key, Index(0), end);
+    column.full_end = (std::clamp)(full.last - key, column.full_begin, end);
+    column.live = {Vec<T>::load(scratch.first + offset), Vec<T>::load(scratch.last + offset)};
+    soften(column, scratch.state.at(panel.column + offset));
   }
 }
 
-template <class T, bool Masked>
-void soften_panel(int vectors, T* scores, Index rows, const T* first, const T* last, SoftmaxState<T> state) {
-  switch (vectors) {
-    case 1: return soften<T, 1, Masked>(scores, rows, first, last, state);
-    case 2: return soften<T, 2, Masked>(scores, rows, first, last, state);
-    default: return soften<T, 3, Masked>(scores, rows, first, last, state);
-  }
-}
-
-/// Rows of a tile that a panel looks at.
-struct TileRows {
-  Index begin;
-  Index end;
-  bool masked;
-};
-inline TileRows rows_of(const PanelKeys& keys, Index first, Index rows) {
-  const Index begin = (std::max)(keys.any.first, first);
-  const Index end = (std::min)(keys.any.last, first + rows);
-  return {begin - first, end - first, begin < keys.full.first || end > keys.full.last};
-}
-
-/// One panel of queries against one tile of keys that are in scratch already.
+/// One panel of queries against one tile of keys.   keys, values: of that tile, readable in whole register tiles
 template <class T>
-void forward_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const ForwardScratch<T>& scratch,
-                   const KeyTile<T>& tile, const PanelKeys& keys, Index column, int vectors) {
-  const TileRows rows = rows_of(keys, tile.first, tile.rows);
-  if (rows.begin >= rows.end) return;
-  const Index width = vectors * lanes<T>;
-  const Index depth = rows.end - rows.begin;
-  const Factor<T> key_rows{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
-  const Factor<T> value_rows{scratch.values + rows.begin * scratch.value_stride, scratch.value_stride};
+void forward_panel(const AttentionProblem<T>& problem, const ForwardScratch<T>& scratch, const KeyTile<T>& tile,
+                   Factor<T> keys, Factor<T> values, const TaskColumns<T>& columns, const Panel& panel) {
+  const PanelRows rows = panel_rows(panel, tile.first, tile.rows);
+  if (rows.depth == 0) return;
+  const Index width = panel.vectors * lanes<T>;
+  const Index depth = rows.live_depth();
+  const Index key = tile.first + rows.begin;
+  const Index key_dim = problem.query.head_dim();
+  const Index dims = round_up(problem.value_dim, tile_rows);
+  keys.data += rows.begin * keys.stride;
+  values.data += rows.begin * values.stride;
+  const Factor<T> queries{scratch.queries + panel.column * scratch.key_stride, width};
   T* const scores = scratch.scores;
-  T* const first = scratch.first;
-  T* const last = scratch.last;
-  T* const out = scratch.rows + column * scratch.value_stride;
-  const SoftmaxState<T> state{scratch.state.maximum + column, scratch.state.sum + column,
-                              scratch.state.correction + column};
-  product<T, DepthContiguous>(vectors, round_up(depth, tile_rows), problem.query.head_dim(), key_rows,
-                              {scratch.queries + column * scratch.key_stride, width}, scores, width, Overwrite{});
-  if (problem.softcap != T(0)) cap_scores<T, 1>(scores, depth * vectors, problem.softcap);
-  if (rows.masked) {
-    relative_keys(problem, task, column, width, tile.first + rows.begin, first, last);
-    soften_panel<T, true>(vectors, scores, depth, first, last, state);
-    if (!all_finite(value_rows.data, value_rows.stride, depth, problem.value_dim)) {
-      return product_of_live(problem.value_dim, depth, value_rows, scores, width, first, last, out,
-                             Rescale<T>{state.correction});
-    }
-  } else {
-    soften_panel<T, false>(vectors, scores, depth, first, last, state);
+  T* const out = scratch.rows + panel.column * scratch.value_stride;
+  const SoftmaxState<T> state = scratch.state.at(panel.column);
+  const bool first = key <= panel.keys.any.first;  // there is no maximum yet
+  if (!first && !rows.masked && depth == rows.depth && problem.softcap == T(0) &&
+      product_softened(panel.vectors, depth, key_dim, keys, queries, scores, state)) {
+    return product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, Accumulate{});
   }
-  product<T, RowsContiguous>(vectors, round_up(problem.value_dim, tile_rows), depth, value_rows, {scores, width}, out,
-                             width, Rescale<T>{state.correction});
+  product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, scores);
+  if (problem.softcap != T(0)) cap_scores<T, 1>(scores, depth * panel.vectors, problem.softcap);
+  relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
+  soften_panel(scratch, panel, rows.live, key);
+  const Rescale<T> store{state.correction};
+  if (rows.masked && !masked_rows_finite(values, panel.keys, key, depth, problem.value_dim)) {
+    return product_of_live(problem.value_dim, depth, values, scores, width, scratch.first, scratch.last, out, store);
+  }
+  product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, store);
 }
 
 /// Writes y and the log-sum-exp of one vector of columns, or leaves them as one part of several.
@@ -189,44 +144,65 @@ void finish_columns(const AttentionTask& task, const AttentionResult<T>& result,
   transpose_out<T>(panel, stride, dim, factors, rows, live);
 }
 
-/// Attention of up to attention_query_tile columns over task.keys.
+/// The keys of a tile, where they lie if they are stored as T and whole register tiles of them may be read. They are read row by row, so that
+/// even rows whose distance is a power of two find room in the cache; values are not, and are copied.
+template <class T>
+Factor<T> readable_keys(const AttentionProblem<T>& problem, const ForwardScratch<T>& scratch, const KeyTile<T>& tile) {
+  const bool as_they_lie = tile.keys.storage == StoredAs::scalar && tile.rows % tile_rows == 0;
+  if (as_they_lie) return {static_cast<const T*>(tile.keys.data), tile.keys.stride};
+  copy_rows(tile.keys, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
+  return {scratch.keys, scratch.key_stride};
+}
+
+template <class T>
+void begin_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const ForwardScratch<T>& scratch,
+                 const Panel& panel) {
+  const Index width = panel.vectors * lanes<T>;
+  ask_for_columns_behind(panel, problem.query, task, width);
+  pack_columns(problem.query, task, panel.column, panel.vectors, problem.scale,
+               scratch.queries + panel.column * scratch.key_stride);
+  std::fill_n(scratch.state.maximum + panel.column, width, no_score<T>);
+  std::fill_n(scratch.state.sum + panel.column, width, T(0));
+  std::fill_n(scratch.rows + panel.column * scratch.value_stride, width * scratch.value_stride, T(0));
+}
+
+template <class T>
+void finish_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
+                  const ForwardScratch<T>& scratch, const Panel& panel) {
+  const Index width = panel.vectors * lanes<T>;
+  for (Index v = 0; v < width; v += lanes<T>) {
+    finish_columns(task, result, scratch.rows + panel.column * scratch.value_stride + v, width, problem.value_dim,
+                   scratch.state.at(panel.column + v), panel.column + v);
+  }
+}
+
+/// Attention of up to attention_query_tile columns over task.keys. A panel's queries are packed and its results written
+/// in turn with the work on others, which leaves memory time to bring them.
 template <class T>
 void forward_tile(const AttentionProblem<T>& problem, const AttentionTask& task, const AttentionResult<T>& result,
                   T* memory) {
-  constexpr Index most_panels = attention_query_tile / panel_width<T>;
   const ForwardScratch<T> scratch(memory, problem.query.head_dim(), problem.value_dim);
-  const Index columns = round_up(task.columns, lanes<T>);
-  PanelKeys keys[most_panels];
-  KeyRange any{problem.keys, 0};
-  for (Index column = 0, panel = 0; column < columns; column += panel_width<T>, ++panel) {
-    const int vectors = static_cast<int>((std::min)(panel_width<T>, columns - column) / lanes<T>);
-    keys[panel] = panel_keys(problem, task, column, vectors * lanes<T>);
-    any = {(std::min)(any.first, keys[panel].any.first), (std::max)(any.last, keys[panel].any.last)};
-    pack_columns(problem.query, task, column, vectors, problem.scale, scratch.queries + column * scratch.key_stride);
-  }
-  for (Index c = 0; c < columns; ++c) {
-    scratch.state.maximum[c] = no_score<T>;
-    scratch.state.sum[c] = 0;
-  }
-  std::fill_n(scratch.rows, columns * scratch.value_stride, T(0));
-  KeyTiles<T> tiles(problem, task, any);
-  KeyTile<T> tile;
-  while (tiles.next(tile, attention_key_tile)) {
-    copy_rows(tile.keys, tile.rows, problem.query.head_dim(), scratch.keys, scratch.key_stride);
+  const TaskColumns<T> columns(problem, task);
+  KeyWalk<T> walk(problem, task, columns.any);
+  bool worked = false;
+  while (walk.advance()) {
+    const KeyTile<T>& tile = walk.tile;
+    worked = true;
+    const Factor<T> keys = readable_keys(problem, scratch, tile);
+    const Factor<T> values{scratch.values, scratch.value_stride};
     copy_rows(tile.values, tile.rows, problem.value_dim, scratch.values, scratch.value_stride);
-    for (Index column = 0, panel = 0; column < columns; column += panel_width<T>, ++panel) {
-      const int vectors = static_cast<int>((std::min)(panel_width<T>, columns - column) / lanes<T>);
-      forward_panel(problem, task, scratch, tile, keys[panel], column, vectors);
+    for (Index i = 0; i < columns.count; ++i) {
+      const Panel& panel = columns.panels[i];
+      if (walk.first) begin_panel(problem, task, scratch, panel);
+      if (walk.last) ask_for_columns_behind(panel, result.y, task, panel.vectors * lanes<T>);
+      walk.ask_for_next(i, columns.count);
+      forward_panel(problem, scratch, tile, keys, values, columns, panel);
+      if (walk.last) finish_panel(problem, task, result, scratch, panel);
     }
   }
-  for (Index column = 0; column < columns; column += panel_width<T>) {
-    const Index width = (std::min)(panel_width<T>, columns - column);
-    for (Index v = 0; v < width; v += lanes<T>) {
-      const SoftmaxState<T> state{scratch.state.maximum + column + v, scratch.state.sum + column + v, nullptr};
-      if (column + v >= task.columns) break;
-      finish_columns(task, result, scratch.rows + column * scratch.value_stride + v, width, problem.value_dim, state,
-                     column + v);
-    }
+  for (Index i = 0; i < columns.count && !worked; ++i) {
+    begin_panel(problem, task, scratch, columns.panels[i]);
+    finish_panel(problem, task, result, scratch, columns.panels[i]);
   }
 }
 

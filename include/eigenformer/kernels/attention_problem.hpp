@@ -184,12 +184,21 @@ struct AttentionKeyGradient {
 };
 
 /// Sizes that do not depend on the instruction set: multiples of every register and tile.
-inline constexpr Index attention_query_tile = 96;
+inline constexpr Index attention_query_tile = 528;     ///< most columns of a task of forward
+inline constexpr Index attention_gradient_tile = 192;  ///< most columns that backward works on at a time
+inline constexpr Index attention_least_tile = 96;      ///< columns that a task has at least if there are so many
+inline constexpr Index attention_tile_step = 48;       ///< a multiple of every panel's width
 inline constexpr Index attention_key_tile = 64;
 /// Keys of a tile where there are few columns, so that what lies side by side is read in long runs.
 inline constexpr Index attention_decode_tile = 256;
 /// Columns up to which keys and values are streamed row by row instead of being tiled.
 inline constexpr Index attention_few_columns = 8;
+
+/// Columns of which queries and sums fit the second cache: `most` up to 128 features of a key and its value together.
+constexpr Index attention_columns(Index most, Index key_dim, Index value_dim) {
+  const Index fitting = most * 128 / (std::max)(key_dim + value_dim, Index(128));
+  return (std::max)(fitting / attention_tile_step * attention_tile_step, attention_least_tile);
+}
 
 /// Elements rounded up to a multiple of two cache lines, which is also a multiple of every tile.
 constexpr Index attention_padded(Index count) { return (count + 31) / 32 * 32; }

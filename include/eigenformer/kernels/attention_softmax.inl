@@ -3,7 +3,20 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
 
-/// exp, of which every weight is made; x <= 0 but for rounding.
+/// e^x, 0 below e^-87 (float) or e^-708 (double), where it would be denormal; x up to 87 or 708, and NaN stays. Largest
+/// error as that of exp_lifted.
+template <class T>
+EIGENFORMER_INLINE Vec<T> exp_or_zero(Vec<T> x) {
+  using V = Vec<T>;
+  const V origin = V::broadcast(exp_steps_origin<T> - exp2_steps<T> * exp_lift<T>);
+  const V steps = opaque(fma(x, V::broadcast(T(1.442695040888963407) * exp2_steps<T>), origin));
+  const V n = opaque(steps - origin);
+  constexpr T step = T(0.693147180559945309) / exp2_steps<T>;
+  const V r = fused<T> && sizeof(T) == 4 ? fnma(n, V::broadcast(step), x) : exp_remainder(x, n);
+  return select(x < V::broadcast(sizeof(T) == 4 ? T(-87) : T(-708)), V::zero(), exp_of_steps(steps, r));
+}
+
+/// exp, of which every weight is made.
 template <class T>
 EIGENFORMER_INLINE Vec<T> weight(Vec<T> x) {
   using V = Vec<T>;
@@ -13,7 +26,7 @@ EIGENFORMER_INLINE Vec<T> weight(Vec<T> x) {
     const V r = y - n;
     return ldexp(fma(fma(V::broadcast(T(0.2402)), r, V::broadcast(T(0.6931))), r, V::broadcast(T(1))), n);
   }
-  V p = simd::EIGENFORMER_TARGET::exp(x);
+  V p = exp_or_zero(x);
   if (seeded_bug == 5) p = select(p < V::broadcast(T(1e-4)), V::zero(), p);
   if (seeded_bug == 6) {  // eight bits, by Veltkamp's split
     const V shifted = p * V::broadcast(T(65537));
@@ -33,14 +46,23 @@ struct LiveKeys {
   }
 };
 
-/// What the state of a panel's columns consists of: largest score and sum of weights so far, and the factor by which
-/// the rows summed so far shrink, [columns] each.
+/// What the state of a panel's columns consists of: what is subtracted from scores, sum of weights so far, and the
+/// factor by which the rows summed so far shrink, [columns] each.
+///
+/// The maximum lags: it follows the largest score only where that has gone ahead by more than `headroom`. Weights are
+/// then at most e^headroom, no less exact than those below 1, and nearly every tile can make weights of its scores
+/// while these are in registers still. It is a matter of each column alone.
 template <class T>
 struct SoftmaxState {
   T* maximum;
   T* sum;
   T* correction;
+
+  /// That of the columns from one on.
+  SoftmaxState at(Index column) const { return {maximum + column, sum + column, correction + column}; }
 };
+template <class T>
+inline constexpr T headroom = T(16);
 
 template <class T, int Vectors>
 void cap_scores(T* scores, Index rows, T softcap) {
@@ -52,47 +74,109 @@ void cap_scores(T* scores, Index rows, T softcap) {
   }
 }
 
-/// scores [rows, Vectors * lanes] become weights exp(score - maximum), of which those outside `first` .. `last` of
-/// their column are exactly 0 whatever the score is; the state goes on. `Masked` false: all keys are live.
-template <class T, int Vectors, bool Masked>
-void soften(T* scores, Index rows, const T* first, const T* last, SoftmaxState<T> state) {
+/// Weights [rows, Vectors * lanes] = exp(keys queries - maximum), all keys live, and their sums. False if a score is too
+/// far above the maximum: then the state is as it was, and the tile is to be made in the other way. Where that does not
+/// concern a column, it comes out the same to the bit.
+template <class T, int Vectors>
+bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries, T* weights, SoftmaxState<T> state) {
   using V = Vec<T>;
-  LiveKeys<T> live[Vectors];
-  V before[Vectors];
-  V maximum_now[Vectors];
-#pragma GCC unroll 3
-  for (int v = 0; v < Vectors; ++v) {
-    if constexpr (Masked) live[v] = {V::load(first + v * lanes<T>), V::load(last + v * lanes<T>)};
-    before[v] = maximum_now[v] = V::load(state.maximum + v * lanes<T>);
-  }
-  for (Index k = 0; k < rows; ++k) {
-#pragma GCC unroll 3
-    for (int v = 0; v < Vectors; ++v) {
-      V score = V::load(scores + (k * Vectors + v) * lanes<T>);
-      if constexpr (Masked) score = select(live[v](k), score, before[v]);
-      maximum_now[v] = maximum(score, maximum_now[v]);  // this order passes over NaN, which shows in the sum
-    }
-  }
+  V largest[Vectors];
   V sum[Vectors];
 #pragma GCC unroll 3
-  for (int v = 0; v < Vectors; ++v) sum[v] = V::zero();
-  for (Index k = 0; k < rows; ++k) {
+  for (int v = 0; v < Vectors; ++v) {
+    largest[v] = V::load(state.maximum + v * lanes<T>);
+    sum[v] = V::zero();
+  }
+  for (Index row = 0; row < rows; row += tile_rows) {
+    Tile<T, tile_rows, Vectors> tile;
+    tile.zero();
+    tile.add_product(keys.data + row * keys.stride, keys.stride, 1, queries.data, queries.stride, depth);
 #pragma GCC unroll 3
     for (int v = 0; v < Vectors; ++v) {
-      T* const at = scores + (k * Vectors + v) * lanes<T>;
-      V p = weight<T>(V::load(at) - maximum_now[v]);
-      if constexpr (Masked) p = select(live[v](k), p, V::zero());
-      sum[v] = sum[v] + p;
-      p.store(at);
+      const V maximum_before = V::load(state.maximum + v * lanes<T>);
+#pragma GCC unroll 8
+      for (int r = 0; r < tile_rows; ++r) {
+        largest[v] = maximum(tile.sum[r][v], largest[v]);
+        const V p = weight<T>(tile.sum[r][v] - maximum_before);
+        sum[v] = sum[v] + p;
+        p.store(weights + ((row + r) * Vectors + v) * lanes<T>);
+      }
     }
   }
+  bool within = true;
 #pragma GCC unroll 3
   for (int v = 0; v < Vectors; ++v) {
-    const V correction = simd::EIGENFORMER_TARGET::exp(before[v] - maximum_now[v]);
-    fma(V::load(state.sum + v * lanes<T>), correction, sum[v]).store(state.sum + v * lanes<T>);
-    correction.store(state.correction + v * lanes<T>);
-    maximum_now[v].store(state.maximum + v * lanes<T>);
+    const V limit = V::load(state.maximum + v * lanes<T>) + V::broadcast(headroom<T>);
+    within = within && !any(limit < largest[v]);
   }
+  if (!within) return false;
+#pragma GCC unroll 3
+  for (int v = 0; v < Vectors; ++v) {
+    (V::load(state.sum + v * lanes<T>) + sum[v]).store(state.sum + v * lanes<T>);
+  }
+  return true;
+}
+template <class T>
+bool product_softened(int vectors, Index rows, Index depth, Factor<T> keys, Factor<T> queries, T* weights,
+                      SoftmaxState<T> state) {
+  switch (vectors) {
+    case 1: return product_softened<T, 1>(rows, depth, keys, queries, weights, state);
+    case 2: return product_softened<T, 2>(rows, depth, keys, queries, weights, state);
+    default: return product_softened<T, tile_vectors>(rows, depth, keys, queries, weights, state);
+  }
+}
+
+/// The scores of one vector of columns, row by row. Rows full_begin .. full_end - 1 are live for all of its lanes, the
+/// others where `live` says so.
+template <class T>
+struct ScoreColumn {
+  T* scores;
+  Index stride;
+  Index full_begin;
+  Index full_end;
+  Index end;
+  LiveKeys<T> live;
+};
+
+template <class T, bool Masked>
+Vec<T> largest_score(const ScoreColumn<T>& column, Index row, Index end, Vec<T> before, Vec<T> largest) {
+  for (; row < end; ++row) {
+    Vec<T> score = Vec<T>::load(column.scores + row * column.stride);
+    if constexpr (Masked) score = select(column.live(row), score, before);
+    largest = maximum(score, largest);  // this order passes over NaN, which shows in the sum
+  }
+  return largest;
+}
+
+template <class T, bool Masked>
+Vec<T> weigh(const ScoreColumn<T>& column, Index row, Index end, Vec<T> shift, Vec<T> sum) {
+  for (; row < end; ++row) {
+    T* const at = column.scores + row * column.stride;
+    Vec<T> p = weight<T>(Vec<T>::load(at) - shift);
+    if constexpr (Masked) p = select(column.live(row), p, Vec<T>::zero());
+    sum = sum + p;
+    p.store(at);
+  }
+  return sum;
+}
+
+/// Scores become weights exp(score - maximum), of which those of keys that are not live are exactly 0 whatever the score
+/// is; the state, of these columns, goes on.
+template <class T>
+void soften(const ScoreColumn<T>& column, SoftmaxState<T> state) {
+  using V = Vec<T>;
+  const V before = V::load(state.maximum);
+  V largest = largest_score<T, true>(column, 0, column.full_begin, before, before);
+  largest = largest_score<T, false>(column, column.full_begin, column.full_end, before, largest);
+  largest = largest_score<T, true>(column, column.full_end, column.end, before, largest);
+  const V shift = select(before + V::broadcast(headroom<T>) < largest, largest, before);
+  V sum = weigh<T, true>(column, 0, column.full_begin, shift, V::zero());
+  sum = weigh<T, false>(column, column.full_begin, column.full_end, shift, sum);
+  sum = weigh<T, true>(column, column.full_end, column.end, shift, sum);
+  const V correction = simd::EIGENFORMER_TARGET::exp(before - shift);
+  fma(V::load(state.sum), correction, sum).store(state.sum);
+  correction.store(state.correction);
+  shift.store(state.maximum);
 }
 
 /// What a sum that began at the lowest number holds before any key: no score is below it, and exp(lowest - score) is 0.

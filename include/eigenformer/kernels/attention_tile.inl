@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Body for attention.hpp: the products and transpositions of attention on packed panels.
+// Body for attention.hpp: packing the panels of attention, and what else it needs of vectors.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
 
@@ -15,83 +15,6 @@ static_assert(tile_vectors <= 3 && attention_query_tile % panel_width<float> == 
               attention_query_tile % panel_width<double> == 0 && attention_key_tile % tile_rows == 0);
 
 inline Index round_up(Index count, Index multiple) { return (count + multiple - 1) / multiple * multiple; }
-
-/// How the left factor of a product lies: its depth contiguous (keys times queries) or its rows (values times weights).
-struct DepthContiguous {
-  static constexpr Index row(Index stride) { return stride; }
-  static constexpr Index step(Index) { return 1; }
-};
-struct RowsContiguous {
-  static constexpr Index row(Index) { return 1; }
-  static constexpr Index step(Index stride) { return stride; }
-};
-
-/// c = a b,  c += a b,  or c = c correction + a b with one correction per column.
-struct Overwrite {
-  template <class T>
-  EIGENFORMER_INLINE void operator()(T* c, Vec<T> sum, Index) const {
-    sum.store(c);
-  }
-};
-struct Accumulate {
-  template <class T>
-  EIGENFORMER_INLINE void operator()(T* c, Vec<T> sum, Index) const {
-    (Vec<T>::load(c) + sum).store(c);
-  }
-};
-template <class T>
-struct Rescale {
-  const T* correction;
-  EIGENFORMER_INLINE void operator()(T* c, Vec<T> sum, Index column) const {
-    fma(Vec<T>::load(c), Vec<T>::load(correction + column), sum).store(c);
-  }
-};
-
-template <class T>
-struct Factor {
-  const T* data;
-  Index stride;
-};
-
-/// c [rows, Vectors * lanes] from a [rows, depth] and b [depth, Vectors * lanes]; rows is a multiple of tile_rows.
-template <class T, int Vectors, class Left, class Store>
-void product(Index rows, Index depth, Factor<T> a, Factor<T> b, T* c, Index c_stride, Store store) {
-  for (Index row = 0; row < rows; row += tile_rows) {
-    Tile<T, tile_rows, Vectors> tile;
-    tile.zero();
-    tile.add_product(a.data + row * Left::row(a.stride), Left::row(a.stride), Left::step(a.stride), b.data, b.stride,
-                     depth);
-#pragma GCC unroll 8
-    for (int r = 0; r < tile_rows; ++r) {
-#pragma GCC unroll 3
-      for (int v = 0; v < Vectors; ++v) store(c + (row + r) * c_stride + v * lanes<T>, tile.sum[r][v], v * lanes<T>);
-    }
-  }
-}
-
-template <class T, class Left, class Store>
-void product(int vectors, Index rows, Index depth, Factor<T> a, Factor<T> b, T* c, Index c_stride, Store store) {
-  switch (vectors) {
-    case 1: return product<T, 1, Left>(rows, depth, a, b, c, c_stride, store);
-    case 2: return product<T, 2, Left>(rows, depth, a, b, c, c_stride, store);
-    default: return product<T, 3, Left>(rows, depth, a, b, c, c_stride, store);
-  }
-}
-
-/// c [rows, columns] (+)= a b with plain row-major b and c, whose columns are padded to whole vectors, in panels of
-/// about equal width.
-template <class T, class Left, class Store>
-void product_rows(Index rows, Index columns, Index depth, Factor<T> a, Factor<T> b, T* c, Index c_stride, Store store) {
-  const Index vectors = round_up(columns, lanes<T>) / lanes<T>;
-  const Index panels = round_up(vectors, tile_vectors) / tile_vectors;
-  Index first = 0;
-  for (Index panel = 0; panel < panels; ++panel) {
-    const Index width = (vectors - first + panels - panel - 1) / (panels - panel);
-    product<T, Left>(static_cast<int>(width), rows, depth, a, {b.data + first * lanes<T>, b.stride},
-                     c + first * lanes<T>, c_stride, store);
-    first += width;
-  }
-}
 
 /// panel[e][i] = factor rows[i][e] for one vector of columns.
 template <class T>
@@ -129,6 +52,20 @@ void transpose_out(const T* panel, Index stride, Index dim, Vec<T> factors, T* c
   }
 }
 
+/// Asks for rows that are read soon. Those of a head lie as far apart as all heads are wide, which the machine does not
+/// guess.
+template <class T>
+EIGENFORMER_INLINE void ask_for(const T* row, Index dim) {
+  constexpr Index line = 64 / sizeof(T);
+  for (Index e = 0; e < dim; e += line) __builtin_prefetch(row + e);
+}
+
+template <class T>
+EIGENFORMER_INLINE void ask_for(const StoredRows<T>& rows, Index row, Index dim) {
+  const Index size = rows.storage == StoredAs::scalar ? sizeof(T) : sizeof(Bfloat16);
+  ask_for(static_cast<const char*>(rows.data) + row * rows.stride * size, dim * size);
+}
+
 /// Copies rows into contiguous scratch, because a stride of a power of two puts all rows into the same few cache sets.
 template <class T, class S>
 void copy_rows(const S* from, Index from_stride, Index rows, Index dim, T* to, Index to_stride) {
@@ -151,6 +88,16 @@ void copy_rows(const StoredRows<T>& from, Index rows, Index dim, T* to, Index to
     case StoredAs::float16:
       return copy_rows(static_cast<const Float16*>(from.data), from.stride, rows, dim, to, to_stride);
     default: return copy_rows(static_cast<const T*>(from.data), from.stride, rows, dim, to, to_stride);
+  }
+}
+
+/// to = factor from.
+template <class T>
+void scale_row(const T* from, Index dim, T factor, T* to) {
+  const Vec<T> factors = Vec<T>::broadcast(factor);
+  for (Index e = 0; e < dim; e += lanes<T>) {
+    const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
+    (Vec<T>::load(from + e, inside) * factors).store(to + e, inside);
   }
 }
 

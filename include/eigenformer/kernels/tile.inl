@@ -38,17 +38,19 @@ struct Tile {
     }
   }
 
+  /// Of the vectors from `First` on.
+  template <int First = 0>
   EIGENFORMER_INLINE void add_product(const T* a, Index a_row, Index a_step, const T* b, Index b_step, Index depth) {
 #pragma GCC unroll 4
     for (Index k = 0; k < depth; ++k) {
       Vec<T> row[Vectors];
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) row[v] = Vec<T>::load(b + v * lanes);
+      for (int v = First; v < Vectors; ++v) row[v] = Vec<T>::load(b + v * lanes);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
         const Vec<T> x = Vec<T>::broadcast(a[r * a_row]);
 #pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(x, row[v], sum[r][v]);
+        for (int v = First; v < Vectors; ++v) sum[r][v] = fma(x, row[v], sum[r][v]);
       }
       a += a_step;
       b += b_step;

@@ -426,19 +426,27 @@ EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[4]) {
   rows[3].value = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 
-EIGENFORMER_INLINE __m256 add_halves(__m256 a, __m256 b) {
-  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+EIGENFORMER_INLINE Floats add_halves(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +
+         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
 }
-EIGENFORMER_INLINE __m256d add_halves(__m256d a, __m256d b) {
-  return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+EIGENFORMER_INLINE Doubles add_halves(Doubles a, Doubles b) {
+  return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+}
+EIGENFORMER_INLINE Floats add_neighbours(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) +
+         __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
+}
+EIGENFORMER_INLINE Doubles add_neighbours(Doubles a, Doubles b) {
+  return __builtin_shufflevector(a, b, 0, 4, 2, 6) + __builtin_shufflevector(a, b, 1, 5, 3, 7);
 }
 EIGENFORMER_INLINE Vec<float> reduce_add(Vec<float> (&rows)[8]) {
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) rows[i].value = add_halves(rows[i].value, rows[4 + i].value);
-  return {_mm256_hadd_ps(_mm256_hadd_ps(rows[0].value, rows[1].value), _mm256_hadd_ps(rows[2].value, rows[3].value))};
+  return {add_neighbours(add_neighbours(rows[0].value, rows[1].value), add_neighbours(rows[2].value, rows[3].value))};
 }
 EIGENFORMER_INLINE Vec<double> reduce_add(Vec<double> (&rows)[4]) {
-  return {_mm256_hadd_pd(add_halves(rows[0].value, rows[2].value), add_halves(rows[1].value, rows[3].value))};
+  return {add_neighbours(add_halves(rows[0].value, rows[2].value), add_halves(rows[1].value, rows[3].value))};
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::simd::avx2

@@ -483,31 +483,56 @@ EIGENFORMER_INLINE void transpose(Vec<double> (&rows)[8]) {
   }
 }
 
-/// The sums of the four 128-bit blocks of each of four registers, as blocks of one.
-EIGENFORMER_INLINE __m512 add_blocks(__m512 a, __m512 b, __m512 c, __m512 d) {
-  const __m512 ab = _mm512_maskz_shuffle_f32x4(0xFFFF, a, b, 0x44) + _mm512_maskz_shuffle_f32x4(0xFFFF, a, b, 0xEE);
-  const __m512 cd = _mm512_maskz_shuffle_f32x4(0xFFFF, c, d, 0x44) + _mm512_maskz_shuffle_f32x4(0xFFFF, c, d, 0xEE);
-  return _mm512_maskz_shuffle_f32x4(0xFFFF, ab, cd, 0x88) + _mm512_maskz_shuffle_f32x4(0xFFFF, ab, cd, 0xDD);
+/// The halves of a, then those of b, added up.
+EIGENFORMER_INLINE Floats add_halves(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+         __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
 }
-EIGENFORMER_INLINE __m512d add_blocks(__m512d a, __m512d b, __m512d c, __m512d d) {
-  const __m512d ab = _mm512_maskz_shuffle_f64x2(0xFF, a, b, 0x44) + _mm512_maskz_shuffle_f64x2(0xFF, a, b, 0xEE);
-  const __m512d cd = _mm512_maskz_shuffle_f64x2(0xFF, c, d, 0x44) + _mm512_maskz_shuffle_f64x2(0xFF, c, d, 0xEE);
-  return _mm512_maskz_shuffle_f64x2(0xFF, ab, cd, 0x88) + _mm512_maskz_shuffle_f64x2(0xFF, ab, cd, 0xDD);
+/// Neighbouring quarters of a, then of b, added up.
+EIGENFORMER_INLINE Floats add_quarters(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+/// The halves of each quarter, a and b in turns.
+EIGENFORMER_INLINE Floats add_unpacked(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29) +
+         __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+}
+/// The halves of each quarter of a, then of b.
+EIGENFORMER_INLINE Floats add_pairs(Floats a, Floats b) {
+  return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+         __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+}
+// The same of doubles.
+EIGENFORMER_INLINE Doubles add_halves(Doubles a, Doubles b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +
+         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+}
+EIGENFORMER_INLINE Doubles add_quarters(Doubles a, Doubles b) {
+  return __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13) +
+         __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15);
+}
+EIGENFORMER_INLINE Doubles add_unpacked(Doubles a, Doubles b) {
+  return __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
+         __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+}
+/// The sums of the four 128-bit blocks of each of four registers, as blocks of one.
+template <class V>
+EIGENFORMER_INLINE V add_blocks(V a, V b, V c, V d) {
+  return add_quarters(add_halves(a, b), add_halves(c, d));
 }
 EIGENFORMER_INLINE Vec<float> reduce_add(Vec<float> (&rows)[16]) {
-  __m512 sum[4];
+  Floats sum[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
     sum[i] = add_blocks(rows[i].value, rows[4 + i].value, rows[8 + i].value, rows[12 + i].value);
   }
-  const __m512 a = _mm512_maskz_unpacklo_ps(0xFFFF, sum[0], sum[1]) + _mm512_maskz_unpackhi_ps(0xFFFF, sum[0], sum[1]);
-  const __m512 b = _mm512_maskz_unpacklo_ps(0xFFFF, sum[2], sum[3]) + _mm512_maskz_unpackhi_ps(0xFFFF, sum[2], sum[3]);
-  return {_mm512_maskz_shuffle_ps(0xFFFF, a, b, 0x44) + _mm512_maskz_shuffle_ps(0xFFFF, a, b, 0xEE)};
+  return {add_pairs(add_unpacked(sum[0], sum[1]), add_unpacked(sum[2], sum[3]))};
 }
 EIGENFORMER_INLINE Vec<double> reduce_add(Vec<double> (&rows)[8]) {
-  const __m512d a = add_blocks(rows[0].value, rows[2].value, rows[4].value, rows[6].value);
-  const __m512d b = add_blocks(rows[1].value, rows[3].value, rows[5].value, rows[7].value);
-  return {_mm512_maskz_unpacklo_pd(0xFF, a, b) + _mm512_maskz_unpackhi_pd(0xFF, a, b)};
+  const Doubles a = add_blocks(rows[0].value, rows[2].value, rows[4].value, rows[6].value);
+  const Doubles b = add_blocks(rows[1].value, rows[3].value, rows[5].value, rows[7].value);
+  return {add_unpacked(a, b)};
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::simd::avx512

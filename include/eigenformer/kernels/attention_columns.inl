@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// Body for attention.hpp: the columns of a task, the panels they are cut into, and the keys that each of them sees.
+
+namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention {
+
+/// Which keys some columns see: all of them those of `full`, none a key outside `any`.
+struct PanelKeys {
+  KeyRange any{std::numeric_limits<Index>::max(), 0};
+  KeyRange full{0, std::numeric_limits<Index>::max()};
+
+  void add(const KeyRange& live) {
+    full = {(std::max)(full.first, live.first), (std::min)(full.last, live.last)};
+    if (live.first >= live.last) return;
+    any = {(std::min)(any.first, live.first), (std::max)(any.last, live.last)};
+  }
+};
+
+template <class T>
+KeyRange column_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column) {
+  const KeyRange& live = problem.live_keys(task.batch, task.position((std::min)(column, task.columns - 1)));
+  return {(std::max)(live.first, task.keys.first), (std::min)(live.last, task.keys.last)};
+}
+
+template <class T>
+PanelKeys panel_keys(const AttentionProblem<T>& problem, const AttentionTask& task, Index column, Index width) {
+  PanelKeys keys;
+  for (Index c = column; c < (std::min)(column + width, task.columns); ++c) keys.add(column_keys(problem, task, c));
+  return keys;
+}
+
+/// Columns of a task that are worked on together, and the keys that all of them and those of each vector see.
+struct Panel {
+  Index column = 0;
+  int vectors = 0;
+  PanelKeys keys;
+  PanelKeys of_vector[tile_vectors];
+};
+
+/// The columns of a task in panels of about equal width, and each one's keys. Beyond the last, it repeats.
+template <class T>
+struct TaskColumns {
+  static constexpr Index most_panels = attention_query_tile / panel_width<T>;
+  KeyRange live[attention_query_tile];
+  Panel panels[most_panels];
+  Index count;    ///< of panels
+  Index columns;  ///< whole vectors
+  KeyRange any;   ///< keys that some column sees
+
+  TaskColumns(const AttentionProblem<T>& problem, const AttentionTask& task)
+      : columns(round_up(task.columns, lanes<T>)), any{problem.keys, 0} {
+    const Index vectors = columns / lanes<T>;
+    count = round_up(vectors, tile_vectors) / tile_vectors;
+    Index column = 0;
+    for (Index i = 0; i < count; ++i) {
+      Panel& panel = panels[i];
+      panel.column = column;
+      panel.vectors = static_cast<int>((vectors * (i + 1)) / count - column / lanes<T>);
+      for (int v = 0; v < panel.vectors; ++v) {
+        for (Index lane = 0; lane < lanes<T>; ++lane, ++column) {
+          live[column] = column_keys(problem, task, column);
+          panel.of_vector[v].add(live[column]);
+          panel.keys.add(live[column]);
+        }
+      }
+      any = {(std::min)(any.first, panel.keys.any.first), (std::max)(any.last, panel.keys.any.last)};
+    }
+  }
+};
+
+/// What of `depth` rows that begin at a key each vector of a panel looks at.
+inline LiveRows live_rows(const Panel& panel, Index key, Index depth) {
+  LiveRows live;
+  Index end = 0;
+  for (int v = 0; v < tile_vectors; ++v) {
+    if (v < panel.vectors) end = (std::clamp)(panel.of_vector[v].any.last - key, end, depth);
+    live.end[v] = end;
+  }
+  return live;
+}
+
+/// Rows of a tile that a panel looks at, in whole register tiles.
+struct PanelRows {
+  Index begin;
+  Index depth;    ///< 0 if there are none
+  bool masked;    ///< whether some column does not see one of them
+  LiveRows live;  ///< from begin on
+
+  /// Rows up to the last that a column sees.
+  Index live_depth() const { return live.end[tile_vectors - 1]; }
+};
+inline PanelRows panel_rows(const Panel& panel, Index first, Index rows) {
+  const Index begin = (std::max)(panel.keys.any.first - first, Index(0)) / tile_rows * tile_rows;
+  const Index end = (std::min)(panel.keys.any.last - first, rows);
+  if (begin >= end) return {0, 0, false, {}};
+  const KeyRange& full = panel.keys.full;
+  return {begin, round_up(end, tile_rows) - begin, first + begin < full.first || first + end > full.last,
+          live_rows(panel, first + begin, end - begin)};
+}
+
+/// The live keys of a panel's columns relative to a key, as far as a tile reaches.
+template <class T>
+void relative_keys(const KeyRange* live, Index width, Index key, T* first, T* last) {
+  for (Index i = 0; i < width; ++i) {
+    first[i] = static_cast<T>((std::clamp)(live[i].first - key, Index(0), 2 * attention_key_tile));
+    last[i] = static_cast<T>((std::clamp)(live[i].last - key, Index(0), 2 * attention_key_tile));
+  }
+}
+
+/// Walks the key tiles of a task with the next one in sight.
+template <class T>
+class KeyWalk {
+ public:
+  KeyTile<T> tile;     ///< at hand
+  bool first = false;  ///< whether that is the first one
+  bool last = false;   ///< or the last one
+
+  KeyWalk(const AttentionProblem<T>& problem, const AttentionTask& task, KeyRange range)
+      : tiles_(problem, task, range), dims_{problem.query.head_dim(), problem.value_dim} {
+    more_ = tiles_.next(next_, attention_key_tile);
+    ask_for_next(0, 1);
+  }
+  bool advance() {
+    if (!more_) return false;
+    first = tile.rows == 0;
+    tile = next_;
+    more_ = tiles_.next(next_, attention_key_tile);
+    last = !more_;
+    return true;
+  }
+  /// Asks for one part of several of the tile after this one.
+  void ask_for_next(Index part, Index parts) const {
+    if (!more_) return;
+    for (Index r = next_.rows * part / parts; r < next_.rows * (part + 1) / parts; ++r) {
+      ask_for(next_.keys, r, dims_[0]);
+      ask_for(next_.values, r, dims_[1]);
+    }
+  }
+
+ private:
+  KeyTiles<T> tiles_;
+  KeyTile<T> next_;
+  bool more_ = false;
+  Index dims_[2];
+};
+
+/// Asks for the columns behind those of a panel, as far as the task has them.
+template <class View>
+void ask_for_columns_behind(const Panel& panel, const View& x, const AttentionTask& task, Index width) {
+  const Index column = panel.column + width;
+  for (Index c = column; c < (std::min)(column + width, task.columns); ++c) {
+    ask_for(x.at(task.batch, task.position(c), task.head(c)), x.head_dim());
+  }
+}
+
+/// panel[e][c] = factor x[column + c][e]; columns beyond the last repeat it.
+template <class T>
+void pack_columns(const ConstHeadsView<T>& x, const AttentionTask& task, Index column, int vectors, T factor,
+                  T* panel) {
+  for (int v = 0; v < vectors; ++v) {
+    const T* rows[Vec<T>::lanes];
+    for (Index i = 0; i < lanes<T>; ++i) {
+      const Index c = (std::min)(column + v * lanes<T> + i, task.columns - 1);
+      rows[i] = x.at(task.batch, task.position(c), task.head(c));
+    }
+    transpose_in<T>(rows, x.head_dim(), factor, panel + v * lanes<T>, vectors * lanes<T>);
+  }
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention
