@@ -4,6 +4,7 @@
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/kernels/epilogue.hpp>
 #include <eigenformer/kernels/gemv.hpp>
+#include <eigenformer/kernels/lines_ahead.hpp>
 #include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/product.hpp>
 #include <eigenformer/kernels/tile.hpp>
