@@ -5,4 +5,5 @@
 
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/linear.hpp>
+#include <eigenformer/linear/packed_linear.hpp>
 #include <eigenformer/linear/tied_output.hpp>

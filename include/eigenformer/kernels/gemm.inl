@@ -6,22 +6,14 @@
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
 
-/// The tile of a product. Where a multiplication and its addition are two instructions, the sums leave room for what
-/// is multiplied, and two rows need the fewest broadcasts.
-inline constexpr int gemm_rows = registers >= 32 ? 8 : registers >= 16 ? 4 : 2;
-inline constexpr int gemm_vectors = registers >= 16 ? 3 : 4;
-/// Columns of a full panel of B.
-template <class T>
-inline constexpr Index gemm_columns = gemm_vectors* Vec<T>::lanes;
-
 /// Where the product is cut. The sums are cut along the depth only here, whatever the threads, so that results do not
 /// depend on them.
 template <class T>
 struct GemmBlocks {
   static constexpr Index depth = 1024;          ///< longest part of a sum: longer ones gain nothing
-  static constexpr Index group_bytes = 262144; ///< of panels that are packed together: they fit the second cache
-  static constexpr Index rows = 4096;          ///< rows of A copied at a time
-  static constexpr Index rows_of_a_copy = 64;  ///< rows that one thread copies at a time
+  static constexpr Index group_bytes = 262144;  ///< of panels that are packed together: they fit the second cache
+  static constexpr Index rows = 4096;           ///< rows of A copied at a time
+  static constexpr Index rows_of_a_copy = 64;   ///< rows that one thread copies at a time
 
   /// Parts of equal length rather than full ones and a short rest.
   static Index part(Index whole) {
@@ -64,9 +56,10 @@ struct RowPanels {
 /// What is asked for while a tile is computed.
 template <class T>
 struct TileAhead {
-  LinesAhead lines;       ///< of what is packed next
-  Index pace = 0;         ///< how many of them in each round of the tile
-  const T* rows = nullptr;  ///< of A that come next, if they are needed soon
+  static constexpr Index round = 64 / static_cast<Index>(sizeof(T));  ///< steps between two requests
+  LinesAhead lines;                                                   ///< of what is packed next
+  Index pace = 0;                                                     ///< how many of them in each round of the tile
+  const T* rows = nullptr;                                            ///< of A that come next, if they are needed soon
 };
 
 /// What the tiles of one packed panel have in common.
@@ -103,7 +96,7 @@ template <class T, class Epilogue>
 template <class T, int Rows, int Vectors>
 EIGENFORMER_INLINE void multiply(Tile<T, Rows, Vectors>& tile, const RowPanels<T>& a, const T* rows, const T* b,
                                  Index depth, TileAhead<T>& ahead) {
-  constexpr Index round = 64 / static_cast<Index>(sizeof(T));
+  constexpr Index round = TileAhead<T>::round;
   constexpr Index width = Vectors * Vec<T>::lanes;
   const Index whole = depth / round * round;
   const Index next_line = a.step == 1 ? a.row : round;
@@ -149,61 +142,110 @@ EIGENFORMER_INLINE void multiply_tile(const RowPanels<T>& a, const T* rows, cons
   }
 }
 
-/// The part [k, k + depth) of the sums of rows [row, row + rows), on all threads.
-template <class T, class Stored, class Epilogue>
+/// Panels of B that a worker packs just before it uses them, in its own share of the memory.
+template <class T, class Stored>
+struct PackedOnTheWay {
+  Operand<Stored> b;
+  Index columns;
+  T* memory;
+  Index share;
+
+  /// Those of columns [first, end) and steps [k, k + depth); panel by panel.
+  const T* panels(Index k, Index depth, Index first, Index end, Index worker) const {
+    T* const to = memory + worker * share;
+    for (Index column = first; column < end;) {
+      const Index width = GemmBlocks<T>::panel_columns(columns - column);
+      pack_panel<T, Stored>(part(k, column), depth, width, to + (column - first) * depth);
+      column += width;
+    }
+    return to;
+  }
+  LinesAhead lines(Index k, Index depth, Index first, Index end) const {
+    return LinesAhead(part(k, first), depth, end - first);
+  }
+  Operand<Stored> part(Index k, Index column) const {
+    return {b.data + k * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride};
+  }
+};
+
+/// Panels that pack_panels made: part by part of the depth, in each of them one after the other.
+template <class T>
+struct PackedBefore {
+  const T* data;
+  Index columns;
+
+  const T* panels(Index k, Index depth, Index first, Index, Index) const {
+    return data + k * panel_stride<T>(columns) + first * depth;
+  }
+  LinesAhead lines(Index k, Index depth, Index first, Index end) const {
+    const Index count = panel_stride<T>(end - first) * depth;
+    return LinesAhead(plain(panels(k, depth, first, end, 0), count), 1, count);
+  }
+};
+
+/// Where a part of a product is, and how it is cut into tasks.
+struct GemmCut {
+  Index row, rows;  ///< rows [row, row + rows) of the product
+  Index k, depth;   ///< steps [k, k + depth)
+  Index width;      ///< columns of a group of panels
+  Index groups;     ///< of panels
+  Index rows_of_task, tasks, workers;
+};
+
+/// One part of the sums of a block of rows, on all threads.
+template <class T, class Stored, class Epilogue, class Source>
 struct GemmPart {
   const Product<T, Stored>& product;
   const Epilogue& epilogue;
+  const Source& source;
   RowPanels<T> a;
-  Index row, rows, k, depth;
-  Index rows_of_task;
-  Index width;      ///< columns of a group of panels
-  Index groups;     ///< of panels
-  Index tasks, workers;
-  T* packed;        ///< a worker's share is width * depth elements
+  GemmCut cut;
 
   void operator()(Index task, Index worker) const {
-    const Index first = first_column(task);
-    const Index end = end_column(task);
-    T* const memory = packed + worker * (width + Vec<T>::lanes) * depth;
-    for (Index column = first; column < end; column += panel_columns(column)) {
-      pack_panel<T, Stored>(source(column), depth, panel_columns(column), memory + (column - first) * depth);
-    }
-    const Index begin_row = task / groups * rows_of_task;
-    const Index end_row = rows - begin_row < rows_of_task ? rows : begin_row + rows_of_task;
-    TileAhead<T> ahead;
-    if (task + workers < tasks) ahead.lines = LinesAhead(source(first_column(task + workers)), depth, end_column(task + workers) - first_column(task + workers));
-    constexpr Index round = 64 / static_cast<Index>(sizeof(T));
-    const Index rounds = ((end_row - begin_row + gemm_rows - 1) / gemm_rows) *
-                         ((end - first + gemm_columns<T> - 1) / gemm_columns<T>) * (depth / round);
-    ahead.pace = rounds > 0 ? (ahead.lines.count() + rounds - 1) / rounds : 0;
+    const Index first = first_column(task), end = end_column(task);
+    const T* const panels = source.panels(cut.k, cut.depth, first, end, worker);
+    const Index begin_row = task / cut.groups * cut.rows_of_task;
+    const Index end_row = cut.rows - begin_row < cut.rows_of_task ? cut.rows : begin_row + cut.rows_of_task;
+    TileAhead<T> ahead = of_task(
+        task + cut.workers, ((end_row - begin_row - 1) / gemm_rows + 1) * ((end - first - 1) / gemm_columns<T> + 1));
     Index m = begin_row;
-    for (; m + gemm_rows <= end_row; m += gemm_rows) multiply_rows<gemm_rows>(memory, first, end, m, end_row, ahead);
+    for (; m + gemm_rows <= end_row; m += gemm_rows) multiply_rows<gemm_rows>(panels, first, end, m, end_row, ahead);
     if constexpr (gemm_rows > 4) {
-      for (; m + 4 <= end_row; m += 4) multiply_rows<4>(memory, first, end, m, end_row, ahead);
+      for (; m + 4 <= end_row; m += 4) multiply_rows<4>(panels, first, end, m, end_row, ahead);
     }
     if constexpr (gemm_rows > 2) {
-      for (; m + 2 <= end_row; m += 2) multiply_rows<2>(memory, first, end, m, end_row, ahead);
+      for (; m + 2 <= end_row; m += 2) multiply_rows<2>(panels, first, end, m, end_row, ahead);
     }
-    for (; m < end_row; ++m) multiply_rows<1>(memory, first, end, m, end_row, ahead);
+    for (; m < end_row; ++m) multiply_rows<1>(panels, first, end, m, end_row, ahead);
+  }
+
+  /// What `next` begins with, spread over the rounds of so many tiles.
+  TileAhead<T> of_task(Index next, Index tiles) const {
+    TileAhead<T> ahead;
+    const Index rounds = tiles * (cut.depth / TileAhead<T>::round);
+    if (next >= cut.tasks || rounds == 0) return ahead;
+    ahead.lines = source.lines(cut.k, cut.depth, first_column(next), end_column(next));
+    ahead.pace = (ahead.lines.count() + rounds - 1) / rounds;
+    return ahead;
   }
 
   /// Rows of A that stay in the first cache times all panels of the group.
   template <int Rows>
-  [[gnu::noinline]] void multiply_rows(const T* panels, Index first, Index end, Index m, Index end_row, TileAhead<T>& ahead) const {
+  [[gnu::noinline]] void multiply_rows(const T* panels, Index first, Index end, Index m, Index end_row,
+                                       TileAhead<T>& ahead) const {
     const T* const rows_of_a = a.at(m);
     const T* const next_rows = m + 2 * gemm_rows <= end_row ? a.at(m + gemm_rows) : nullptr;
     TileAhead<T> next = ahead;
     for (Index column = first; column < end;) {
-      const Index columns = panel_columns(column);
-      const PanelProduct<T> panel = {.b = panels + (column - first) * depth,
-                                     .depth = depth,
-                                     .c = product.c + (row + m) * product.c_stride + column,
+      const Index columns = GemmBlocks<T>::panel_columns(product.columns - column);
+      const PanelProduct<T> panel = {.b = panels + (column - first) * cut.depth,
+                                     .depth = cut.depth,
+                                     .c = product.c + (cut.row + m) * product.c_stride + column,
                                      .c_stride = product.c_stride,
                                      .columns = columns,
                                      .first_column = column,
-                                     .adds = k > 0 || product.destination == Destination::accumulate,
-                                     .completes = k + depth == product.depth};
+                                     .adds = cut.k > 0 || product.destination == Destination::accumulate,
+                                     .completes = cut.k + cut.depth == product.depth};
       column += columns;
       next.rows = column >= end ? next_rows : nullptr;  // read by no panel but the last of the group, then by all
       switch (panel_stride<T>(columns) / Vec<T>::lanes) {
@@ -216,15 +258,10 @@ struct GemmPart {
     ahead.lines = next.lines;
   }
 
-  Index first_column(Index task) const { return task % groups * width; }
+  Index first_column(Index task) const { return task % cut.groups * cut.width; }
   Index end_column(Index task) const {
-    const Index group = task % groups;
-    return group + 1 == groups ? product.columns : (group + 1) * width;
-  }
-  Index panel_columns(Index column) const { return GemmBlocks<T>::panel_columns(product.columns - column); }
-  Operand<Stored> source(Index column) const {
-    const Operand<Stored>& b = product.b;
-    return {b.data + k * b.row_stride + column * b.column_stride, b.row_stride, b.column_stride};
+    const Index group = task % cut.groups;
+    return group + 1 == cut.groups ? product.columns : (group + 1) * cut.width;
   }
 };
 
@@ -262,20 +299,18 @@ Index rows_of_task(Index rows, Index groups, int threads) {
   return even < 8 * gemm_rows ? 8 * gemm_rows : even;
 }
 
-template <class T, class Stored, class Epilogue>
-void gemm(const Product<T, Stored>& product, const Epilogue& epilogue, Context& context) {
-  if (prefers_gemv(product)) return gemv(product, epilogue, context);
+/// The product from panels of any source. `width` is what the panels of a group are wide.
+template <class T, class Stored, class Epilogue, class Source>
+void multiply_panels(const Product<T, Stored>& product, const Source& source, Index width, const Epilogue& epilogue,
+                     Context& context) {
   using Blocks = GemmBlocks<T>;
   const Index part = Blocks::part(product.depth);
-  const Index width = Blocks::group_columns(part, product.columns);
   const Index groups = Blocks::groups(product.columns, width);
-  const Index group_memory = (width + Vec<T>::lanes) * part;
   const bool copies = product.a.column_stride != 1;
   const Index block_rows = copies && product.rows > Blocks::rows ? Blocks::rows : product.rows;
   const Index padded_rows = (block_rows + gemm_rows - 1) / gemm_rows * gemm_rows;
   ScratchScope scope(context.scratch());
   T* const copy = scope.take<T>(copies ? padded_rows * part : 0);
-  T* const packed = scope.take<T>(context.threads() * group_memory);
   for (Index row = 0; row < product.rows; row += block_rows) {
     const Index rows = product.rows - row < block_rows ? product.rows - row : block_rows;
     const Index task_rows = rows_of_task<T>(rows, groups, context.threads());
@@ -292,10 +327,47 @@ void gemm(const Product<T, Stored>& product, const Epilogue& epilogue, Context& 
       }
       const RowPanels<T> panels = copies ? RowPanels<T>{copy, gemm_rows * depth, 1, gemm_rows}
                                          : RowPanels<T>{a.data, gemm_rows * a.row_stride, a.row_stride, 1};
-      const GemmPart<T, Stored, Epilogue> task = {product, epilogue, panels, row, rows, k, depth, task_rows, width, groups, tasks, context.threads(), packed};
-      context.parallel_for_workers(tasks, 2 * size * static_cast<double>(product.columns), task);
+      const GemmCut cut = {row, rows, k, depth, width, groups, task_rows, tasks, context.threads()};
+      context.parallel_for_workers(tasks, product_operations<T>(rows, product.columns, depth),
+                                   GemmPart<T, Stored, Epilogue, Source>{product, epilogue, source, panels, cut});
       k += depth;
     } while (k < product.depth);
+  }
+}
+
+template <class T, class Stored, class Epilogue>
+void gemm(const Product<T, Stored>& product, const Epilogue& epilogue, Context& context) {
+  if (prefers_gemv(product)) return gemv(product, epilogue, context);
+  const Index part = GemmBlocks<T>::part(product.depth);
+  const Index width = GemmBlocks<T>::group_columns(part, product.columns);
+  const Index share = (width + Vec<T>::lanes) * part;  // the last group may be a vector wider
+  ScratchScope scope(context.scratch());
+  const PackedOnTheWay<T, Stored> source = {product.b, product.columns, scope.take<T>(context.threads() * share),
+                                            share};
+  multiply_panels(product, source, width, epilogue, context);
+}
+
+template <class T, class Stored, class Epilogue>
+void gemm_of_panels(const Product<T, Stored>& product, const T* panels, const Epilogue& epilogue, Context& context) {
+  if (prefers_gemv(product)) return gemv(product, epilogue, context);
+  const Index part = GemmBlocks<T>::part(product.depth);
+  multiply_panels(product, PackedBefore<T>{panels, product.columns},
+                  GemmBlocks<T>::group_columns(part, product.columns), epilogue, context);
+}
+
+template <class T>
+Index panels_size(Index depth, Index columns) {
+  return depth * panel_stride<T>(columns);
+}
+
+/// All panels of B, in the order in which PackedBefore looks for them.
+template <class T, class Stored>
+void pack_panels(const Operand<Stored>& b, Index depth, Index columns, T* to) {
+  const Index part = GemmBlocks<T>::part(depth);
+  for (Index k = 0; k < depth; k += part) {
+    const Index length = depth - k < part ? depth - k : part;
+    const PackedOnTheWay<T, Stored> packed = {b, columns, to + k * panel_stride<T>(columns), 0};
+    packed.panels(k, length, 0, columns, 0);
   }
 }
 

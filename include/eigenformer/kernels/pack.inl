@@ -4,6 +4,20 @@
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
 
+/// The tile of a product. Where a multiplication and its addition are two instructions, the sums leave room for what
+/// is multiplied, and two rows need the fewest broadcasts.
+inline constexpr int gemm_rows = registers >= 32 ? 8 : registers >= 16 ? 4 : 2;
+inline constexpr int gemm_vectors = registers >= 16 ? 3 : 4;
+/// Columns of a full panel of B.
+template <class T>
+inline constexpr Index gemm_columns = gemm_vectors* Vec<T>::lanes;
+
+/// Multiply-adds of a product as Context::parallel_for counts, in operations that take as long as scalar ones do.
+template <class T>
+double product_operations(Index rows, Index columns, Index depth) {
+  return static_cast<double>(rows * columns) * static_cast<double>(depth) * 4 / Vec<T>::lanes;
+}
+
 /// `columns` rounded up to whole vectors: the distance between the steps of a packed panel.
 template <class T>
 EIGENFORMER_INLINE Index panel_stride(Index columns) {
