@@ -7,4 +7,5 @@
 #include <eigenformer/linear/fix_norm.hpp>
 #include <eigenformer/linear/fold.hpp>
 #include <eigenformer/linear/linear.hpp>
+#include <eigenformer/linear/packed_linear.hpp>
 #include <eigenformer/linear/tied_output.hpp>

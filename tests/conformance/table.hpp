@@ -18,6 +18,7 @@
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/fix_norm.hpp>
 #include <eigenformer/linear/linear.hpp>
+#include <eigenformer/linear/packed_linear.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/norm/batch_norm.hpp>
 #include <eigenformer/norm/group_norm.hpp>
@@ -101,6 +102,11 @@ std::vector<Row<T>> table() {
   });
   add("Linear_in_float16_without_bias", Features{31}, [](ef::Random random) {
     return ef::Linear<T, ef::Float16>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
+  });
+  add("PackedLinear", Features{31},
+      [](ef::Random random) { return ef::PackedLinear<T>({.in_features = 31, .out_features = 43}, random.split()); });
+  add("PackedLinear_in_bfloat16_without_bias", Features{31}, [](ef::Random random) {
+    return ef::PackedLinear<T, ef::Bfloat16>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
   });
   add("Embedding", Tokens{29},
       [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random.split()); });

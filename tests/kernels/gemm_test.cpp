@@ -79,11 +79,12 @@ TEST_P(Gemm, equals_reference_where_sums_and_panels_are_cut) {
   ef::Context two = context(2);
   std::vector<Case> cases;
   int i = 0;
-  for (const Index depth : {255, 256, 257, 511, 513, 1031}) cases.push_back(variant(67, 211, depth, 7 * i++));
+  for (const Index depth : {255, 257, 513, 1023, 1025, 2053}) cases.push_back(variant(67, 211, depth, 7 * i++));
   for (const Index columns : {191, 193, 389}) cases.push_back(variant(131, columns, 263, 5 * i++));
   cases.push_back(variant(4099, 17, 31, 1));  // more rows than are copied at a time
   cases.push_back(variant(4101, 3, 263, 20));
-  ASSERT_EQ(cases.size(), 11U);
+  for (const Index columns : {63, 64, 65, 111}) cases.push_back(variant(29, columns, 1063, 3));  // the last group
+  ASSERT_EQ(cases.size(), 15U);
   expect_products<float>(two, cases, support::tolerance::gemm_c);
   expect_products<double>(two, cases, support::tolerance::gemm_c);
 }
@@ -163,6 +164,43 @@ TEST_P(Gemm, has_the_same_bits_for_every_number_of_threads) {
       EXPECT_TRUE(bit_equal(trial.multiply(three), expected)) << shape;
     }
   }
+}
+
+namespace {
+
+/// The product with panels packed before, of the same numbers as `trial`.
+template <class T, class Stored>
+std::vector<T> multiply_packed(const Trial<T, Stored>& trial, ef::Context& context, InstructionSet packed_for) {
+  return trial.multiply(context, 3, [&](const auto& product, ef::Context& with, const auto& epilogue) {
+    const Index size = ef::kernels::panels_size<T>(product.depth, product.columns, packed_for);
+    support::GuardedBuffer<T> panels(size, 0);
+    ef::kernels::pack_panels<T>(product.b, product.depth, product.columns, panels.data(), packed_for);
+    EXPECT_TRUE(panels.untouched_outside());
+    ef::kernels::gemm(product, ef::kernels::Panels<T>{panels.data(), packed_for}, with, epilogue);
+  });
+}
+
+}  // namespace
+
+TEST_P(Gemm, has_the_same_bits_with_panels_packed_before) {
+  ef::Context one = context(1), two = context(2);
+  support::Generator random(8);
+  int cases = 0;
+  for (const Index rows : {1, 7, 17, 37}) {
+    for (const Index columns : {1, 16, 47, 64, 131, 1031}) {
+      for (const Index depth : {0, 1, 17, 263, 1031}) {
+        const Case shape = variant(rows, columns, depth, cases++);
+        const Trial<float> trial(shape, random);
+        const Trial<double> wide(shape, random);
+        const Trial<float, ef::Bfloat16> halves(shape, random);
+        EXPECT_TRUE(bit_equal(multiply_packed(trial, two, GetParam()), trial.multiply(one))) << shape;
+        EXPECT_TRUE(bit_equal(multiply_packed(wide, two, GetParam()), wide.multiply(one))) << shape;
+        EXPECT_TRUE(bit_equal(multiply_packed(halves, two, GetParam()), halves.multiply(one))) << shape;
+        EXPECT_TRUE(bit_equal(multiply_packed(trial, one, InstructionSet::portable), trial.multiply(one))) << shape;
+      }
+    }
+  }
+  EXPECT_EQ(cases, 4 * 6 * 5);
 }
 
 TEST_P(Gemm, reads_nothing_of_scratch_that_it_did_not_write) {

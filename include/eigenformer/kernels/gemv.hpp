@@ -3,6 +3,7 @@
 
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/kernels/epilogue.hpp>
+#include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/product.hpp>
 
 #define EIGENFORMER_KERNEL <eigenformer/kernels/gemv.inl>

@@ -18,6 +18,9 @@ struct LinearOptions {
   bool bias = true;
 };
 
+template <class T, class Storage>
+class PackedLinear;
+
 /// y = x W^T + b, row by row. The weight may be stored in half precision and is widened where it is read.
 ///   x: [N, in]    weight: [out, in]    bias: [out], or empty for none    y: [N, out]
 template <class T, class Storage = T>
@@ -156,9 +159,22 @@ class Linear : public Block<Linear<T, Storage_>> {
     linear_backward_input<T, Storage>(dy, weight.value, dx, context);
   }
 
+  /// This map as it is now, with the weight in the order in which products of many rows read it, for inference: that
+  /// takes the memory of the weight once more, PackedLinear::bytes(). Needs eigenformer/linear/packed_linear.hpp.
+  ///   throws OptionError for an instruction set that this machine cannot run
+  PackedLinear<T, Storage> prepack(InstructionSet instruction_set = best_instruction_set()) const;
+
   static void members(auto& self, auto&& visit) {
     visit("weight", self.weight);
     visit("bias", self.bias);
+  }
+
+  /// What forward checks: a weight of at least [1, 1] and a bias that fits.
+  void check_parameters() const {
+    require<OptionError>(weight.value.size() > 0, "Linear",
+                         "expected a weight [out_features, in_features] of at least [1, 1], got ", weight.shape());
+    require(!bias || bias->size() == output_features(), "Linear", "expected a bias of ", output_features(),
+            " values for the weight of shape ", weight.shape(), ", got ", bias ? bias->size() : 0);
   }
 
   Parameter<Storage, 2> weight;      ///< [out, in]
@@ -178,12 +194,6 @@ class Linear : public Block<Linear<T, Storage_>> {
     require_positive(options.in_features, "Linear", "in_features");
     require_positive(options.out_features, "Linear", "out_features");
     return uniform<Matrix<Storage>>(options.out_features, options.in_features, options.in_features, random);
-  }
-  void check_parameters() const {
-    require<OptionError>(weight.value.size() > 0, "Linear",
-                         "expected a weight [out_features, in_features] of at least [1, 1], got ", weight.shape());
-    require(!bias || bias->size() == output_features(), "Linear", "expected a bias of ", output_features(),
-            " values for the weight of shape ", weight.shape(), ", got ", bias ? bias->size() : 0);
   }
 };
 

@@ -42,6 +42,7 @@
   EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, HardSwish)                                                 \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Centred)                                                         \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Uncentred)                                                       \
+  extern_or_nothing template Index panels_size<T>(Index, Index, InstructionSet);                                       \
   extern_or_nothing template void add_rows<T>(const T*, Index, Index, T*, InstructionSet);                             \
   extern_or_nothing template void add_moments<T>(const MomentRows<T>&, const ChannelSums<T>&, InstructionSet);         \
   extern_or_nothing template void add_gradient_sums<T>(const GradientRows<T>&, const ChannelSums<T>&, InstructionSet); \
@@ -81,7 +82,10 @@
 
 #define EIGENFORMER_INSTANCES_OF_PRODUCT(extern_or_nothing, T, Stored)                                                 \
   extern_or_nothing template void gemm<T, AddBias<T>, Stored>(const Product<T, Stored>&, Context&, const AddBias<T>&); \
-  extern_or_nothing template void gemv<T, AddBias<T>, Stored>(const Product<T, Stored>&, Context&, const AddBias<T>&);
+  extern_or_nothing template void gemv<T, AddBias<T>, Stored>(const Product<T, Stored>&, Context&, const AddBias<T>&); \
+  extern_or_nothing template void gemm<T, AddBias<T>, Stored>(const Product<T, Stored>&, const Panels<T>&, Context&,   \
+                                                              const AddBias<T>&);                                      \
+  extern_or_nothing template void pack_panels<T, Stored>(const Operand<Stored>&, Index, Index, T*, InstructionSet);
 
 #define EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, A)                                      \
   extern_or_nothing template void activate<A, T>(const T*, T*, Index, InstructionSet);                    \

@@ -74,7 +74,13 @@ struct Vec {
   Native value;
 
   EIGENFORMER_INLINE static Vec zero() { return {Native{}}; }
-  EIGENFORMER_INLINE static Vec broadcast(T x) { return {Native{} + x}; }
+  EIGENFORMER_INLINE static Vec broadcast(T x) {
+    if constexpr (lanes == 4) {  // not Native{} + x, an addition that stays one because of -0
+      return {Native{x, x, x, x}};
+    } else {
+      return {Native{x, x}};
+    }
+  }
   EIGENFORMER_INLINE static Vec load(const T* p) {
     Vec result;
     __builtin_memcpy(&result.value, p, sizeof(Native));
