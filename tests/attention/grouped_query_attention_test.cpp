@@ -62,7 +62,7 @@ template <class T>
 using Normed = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<ef::HalfSplit>, ef::RmsNorm<T>, ef::LayerNorm<T>>;
 
 TEST(GroupedQueryAttention, names_its_norms_as_checkpoints_do) {
-  const Normed<float> block({.dim = 12, .heads = 4}, ef::Random(1));
+  const Normed<float> block({.dim = 12, .heads = 2}, ef::Random(1));
   std::string names;
   block.visit_parameters([&](const ef::Name& name, const auto&) { names += name.str() + " "; });
   EXPECT_EQ(names,
@@ -480,10 +480,10 @@ TEST(GroupedQueryAttention, rejects_tensors_that_do_not_fit_and_writes_nothing) 
   EXPECT_EQ(message_of([&] { block.forward(x, y, ef::NoMask{}, context); }),
             "MultiHeadAttention: expected value to map 6 to 6 features, got 6 to 4");
   for (Index i = 0; i < y.size(); ++i) EXPECT_EQ(y.data()[i], 17.0F);
-  Normed<float> normed({.dim = 6, .heads = 2}, ef::Random(1));
+  Normed<float> normed({.dim = 6, .heads = 2, .head_dim = 4, .value_dim = 3}, ef::Random(1));
   normed.key_norm = ef::RmsNorm<float>({.dim = 5});
   EXPECT_EQ(message_of([&] { normed.forward(x, y, ef::NoMask{}, context); }),
-            "GroupedQueryAttention: expected key_norm over 3 features, got 5");
+            "GroupedQueryAttention: expected key_norm over 4 features, got 5");
   normed.key_norm = normed.query_norm;
   normed.inner_norm = ef::LayerNorm<float>({.dim = 5});
   EXPECT_EQ(message_of([&] { normed.forward(x, y, ef::NoMask{}, context); }),
