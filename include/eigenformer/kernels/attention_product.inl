@@ -102,7 +102,7 @@ void product_of_weights(const LiveRows& live, Index rows, Factor<T> values, Fact
     if constexpr (Vectors > 2) {
       const Index from = live.end[1];
       tile.template add_product<2>(a + from * values.stride, 1, values.stride, weights.data + from * weights.stride,
-                                   weights.stride, live.end[2] - from);
+                                   weights.stride, live.end[Vectors - 1] - from);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < tile_rows; ++r) {
