@@ -56,7 +56,7 @@ struct DecodeScratch {
   T* out;    ///< [rows, d_v padded]
 
   static Index size(const DecodeLayout& layout, Index key_dim, Index value_dim) {
-    return layout.vectors * lanes<T> * (attention_decode_tile + 5) +
+    return layout.vectors * lanes<T> * (attention_decode_tile / layout.positions + 5) +
            layout.rows() * (attention_padded(key_dim) + 2 * attention_padded(value_dim));
   }
   DecodeScratch(T* memory, const DecodeLayout& chosen, Index key_dim, Index value_dim)
@@ -64,7 +64,7 @@ struct DecodeScratch {
     const Index step = layout.vectors * lanes<T>;
     queries = memory;
     scores = queries + layout.rows() * key_stride;
-    maximum = scores + step * attention_decode_tile;
+    maximum = scores + step * (attention_decode_tile / layout.positions);
     sum = maximum + step;
     correction = sum + step;
     first = correction + step;
@@ -318,9 +318,7 @@ void decode_values_of_tile(const DecodeScratch<T>& scratch, const KeyTile<T>& ti
   for (; t < begin + run; ++t) {
     decode_values<T, Columns, DecodeLayout::streams, S>(scratch, tile.values, weights, t, run, dim);
   }
-  for (t = begin + DecodeLayout::streams * run; t < end; ++t) {
-    decode_values<T, Columns, 1, S>(scratch, tile.values, weights, t, 0, dim);
-  }
+  t = begin + DecodeLayout::streams * run;  // what is left over is so little that it may go as if it were masked
   for (; t < tile.rows; ++t) decode_values_of_live<T, S>(scratch, tile.values, weights[t], t, dim);
 }
 
