@@ -78,6 +78,22 @@ struct Rows {
 inline constexpr std::array rows = {Rows{"", 4096, 768}, Rows{"ViT-B", 197, 768}};
 inline constexpr std::array logits = {Rows{"", 1024, 256}, Rows{"Llama 110M", 256, 32000}};
 
+/// The positions of a batch of images and their channels, for what normalises channels: 32 of 56 x 56.
+inline constexpr std::array channels = {Rows{"", 32 * 56 * 56, 64}};
+
+/// A batch of images, or of sequences, whose channels are normalised in groups.
+struct Images {
+  std::string_view model;
+  Index batch, positions, channels, groups;
+  constexpr std::array<Index, 4> dimensions() const { return {batch, positions, channels, groups}; }
+  std::string shape() const {
+    return with_model(std::to_string(batch) + " x " + std::to_string(positions) + " x " + std::to_string(channels) +
+                          " in " + std::to_string(groups),
+                      model);
+  }
+};
+inline constexpr std::array images = {Images{"", 8, 512, 768, 32}, Images{"", 32, 56 * 56, 64, 32}};
+
 /// Tokens looked up in a vocabulary of vectors.
 struct Lookup {
   std::string_view model;

@@ -91,6 +91,35 @@ def layer_norm(x, weight, bias):
     return F.layer_norm(x, (x.shape[-1],), weight, bias)
 
 
+def scale_norm(x, g):
+    return x * (g / x.norm(dim=-1, keepdim=True).clamp(min=1e-5))
+
+
+def scaled_rows(dimensions):
+    rows, features = dimensions
+    return scale_norm, (tensor(rows, features), torch.full((1,), features**0.5))
+
+
+def batch_norm_inference(dimensions):
+    rows, channels = dimensions
+    numbers = (3 * tensor(rows, channels), tensor(channels), tensor(channels), tensor(channels), tensor(channels).square())
+    return lambda x, weight, bias, mean, var: F.batch_norm(x, mean, var, weight, bias), numbers
+
+
+def batch_norm(dimensions):
+    """By the statistics of the batch; [rows, channels] is what channels last is in memory."""
+    rows, channels = dimensions
+    numbers = (3 * tensor(rows, channels), tensor(channels), tensor(channels))
+    return lambda x, weight, bias: F.batch_norm(x, None, None, weight, bias, training=True), numbers
+
+
+def group_norm(dimensions):
+    """Channels first, which is what PyTorch has kernels for."""
+    batch, positions, channels, groups = dimensions
+    numbers = (3 * tensor(batch, channels, positions), tensor(channels), tensor(channels))
+    return lambda x, weight, bias: F.group_norm(x, groups, weight, bias), numbers
+
+
 def embedding(dimensions):
     tokens, vocabulary, features = dimensions
     ids = torch.randint(vocabulary, (tokens,))
@@ -129,6 +158,13 @@ WORKS = {
     "LayerNorm + backward": with_backward(of_rows(layer_norm, 2)),
     "RMSNorm": of_rows(rms_norm, 1),
     "RMSNorm + backward": with_backward(of_rows(rms_norm, 1)),
+    "ScaleNorm": scaled_rows,
+    "ScaleNorm + backward": with_backward(scaled_rows),
+    "BatchNorm, inference": batch_norm_inference,
+    "BatchNorm, training": batch_norm,
+    "BatchNorm, training + backward": with_backward(batch_norm),
+    "GroupNorm": group_norm,
+    "GroupNorm + backward": with_backward(group_norm),
     "softmax": of_rows(lambda x: torch.softmax(x, -1)),
     "log-softmax": of_rows(lambda x: torch.log_softmax(x, -1)),
     "ReLU": of_rows(F.relu),

@@ -7,6 +7,7 @@
 #include <eigenformer/kernels/activation_types.hpp>
 #include <eigenformer/kernels/attention.hpp>
 #include <eigenformer/kernels/attention_problem.hpp>
+#include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/epilogue.hpp>
@@ -18,5 +19,6 @@
 #include <eigenformer/kernels/recurrent.hpp>
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/rows.hpp>
+#include <eigenformer/kernels/scale_norm.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 #include <eigenformer/kernels/tile.hpp>

@@ -40,7 +40,8 @@ TEST(BenchGrid, measures_no_size_twice) {
   EXPECT_EQ(count_distinct(grid::attention_backward), 1);
   EXPECT_EQ(count_distinct(grid::causal_attention_backward), 2);
   EXPECT_EQ(count_distinct(grid::decoding_attention), 5);
-  EXPECT_EQ(count_distinct(grid::rows), 2);
+  EXPECT_EQ(count_distinct(grid::rows, grid::channels), 3);
+  EXPECT_EQ(count_distinct(grid::images), 2);
   EXPECT_EQ(count_distinct(grid::logits), 2);
   EXPECT_EQ(count_distinct(grid::lookups), 2);
   EXPECT_EQ(count_distinct(grid::rotary), 3);

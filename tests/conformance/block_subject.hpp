@@ -159,8 +159,7 @@ class BlockSubject final : public Subject<T> {
   std::vector<StoredHalf> stored_halves() override {
     std::vector<StoredHalf> result;
     block_.visit_parameters([&]<class P>(const ef::Name& name, P& parameter) {
-      if constexpr (!P::learnable) {
-        static_assert(sizeof(typename P::Scalar) == sizeof(std::uint16_t));
+      if constexpr (ef::HalfPrecision<typename P::Scalar>) {
         result.push_back(
             {name.str(), {reinterpret_cast<std::uint16_t*>(parameter.values().data()), parameter.values().size()}});
       }

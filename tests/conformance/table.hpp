@@ -16,11 +16,15 @@
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
 #include <eigenformer/linear/embedding.hpp>
+#include <eigenformer/linear/fix_norm.hpp>
 #include <eigenformer/linear/linear.hpp>
 #include <eigenformer/model/decoder.hpp>
+#include <eigenformer/norm/batch_norm.hpp>
+#include <eigenformer/norm/group_norm.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
+#include <eigenformer/norm/scale_norm.hpp>
 #include <eigenformer/position/learned.hpp>
 #include <eigenformer/position/rotary.hpp>
 #include <eigenformer/position/sinusoidal.hpp>
@@ -56,6 +60,16 @@ PreNormLayer<T> pre_norm_layer(ef::Random random) {
                          random.split());
 }
 
+/// BatchNorm as most properties know blocks: what a row becomes does not depend on the others. Training by the statistics
+/// of the batch has its own tests.
+template <class T>
+ef::BatchNorm<T> batch_norm(ef::Random random) {
+  ef::BatchNorm<T> norm({.dim = 79, .statistics = ef::FixedStatistics{}});
+  for (T& mean : norm.running_mean.values()) mean = static_cast<T>(random.normal());
+  for (T& variance : norm.running_var.values()) variance = static_cast<T>(random.uniform(0.5, 2));
+  return norm;
+}
+
 template <class T>
 std::vector<Row<T>> table() {
   std::vector<Row<T>> rows;
@@ -66,6 +80,12 @@ std::vector<Row<T>> table() {
   add("LayerNorm", Features{79}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 79}); });
   add("RmsNorm", Features{79}, [](ef::Random) { return ef::RmsNorm<T>({.dim = 79}); });
   add("NoNorm", Features{79}, [](ef::Random) { return ef::NoNorm<T>(); });
+  add("RmsNorm_with_unit_offset", Features{79}, [](ef::Random) { return ef::RmsNorm<T, ef::UnitOffset>({.dim = 79}); });
+  add("BatchNorm", Features{79}, [](ef::Random random) { return batch_norm<T>(random.split()); });
+  add("GroupNorm", Features{78}, [](ef::Random) { return ef::GroupNorm<T>({.dim = 78, .groups = 6}); });
+  add("FixNorm", Tokens{29},
+      [](ef::Random random) { return ef::FixNorm<T>({.vocabulary = 29, .dim = 79}, random.split()); });
+  add("ScaleNorm", Features{79}, [](ef::Random) { return ef::ScaleNorm<T>({.dim = 79}); });
   add("SinusoidalPositions", Features{74}, [](ef::Random) { return ef::SinusoidalPositions<T>({.dim = 74}); });
   add("SinusoidalPositions_half_split", Features{74},
       [](ef::Random) { return ef::SinusoidalPositions<T, ef::HalfSplit>({.dim = 74}); });

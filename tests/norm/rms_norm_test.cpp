@@ -236,3 +236,31 @@ TEST(RmsNorm, rejects_bad_shapes_and_options_and_writes_nothing) {
   EXPECT_TRUE((wide_y.array() == 7).all());
   EXPECT_TRUE((tall.array() == 7).all());
 }
+
+TEST(RmsNorm, with_a_unit_offset_is_that_of_one_plus_the_weight) {
+  support::Generator random(86);
+  const Case<float> c(7, 31, Distribution::normal, random);
+  ef::RmsNorm<float, ef::UnitOffset> offset(c.weight);
+  ef::RmsNorm<float> direct(ef::Vector<float>(c.weight.array() + 1.0F));
+  ef::RmsNorm<float>::Cache cache, other;
+  ef::Context context;
+  ef::Matrix<float> y(7, 31), expected(7, 31);
+  offset.forward(c.x, y, context, &cache);
+  direct.forward(c.x, expected, context, &other);
+  EXPECT_TRUE(support::bit_equal(y, expected));
+  offset.backward(c.dy, cache, y, context);
+  direct.backward(c.dy, other, expected, context);
+  EXPECT_TRUE(support::bit_equal(y, expected));
+  EXPECT_TRUE(support::bit_equal(offset.weight.gradient, direct.weight.gradient));
+  const auto exact = reference::rms_norm<long double>(wide(c.x), wide(direct.weight.value), 1e-6L);
+  EXPECT_TRUE(
+      support::within(support::max_error(offset(c.x), exact.y), tolerance::norm_abs<float>(c.largest_gain() + 1)));
+}
+
+TEST(RmsNorm, with_a_unit_offset_starts_at_a_gain_of_one) {
+  const ef::RmsNorm<float, ef::UnitOffset> offset({.dim = 5});
+  EXPECT_TRUE((offset.weight.value.array() == 0).all());
+  const ef::Matrix<float> x = ef::Matrix<float>::Random(3, 5);
+  EXPECT_TRUE(support::bit_equal(offset(x), ef::RmsNorm<float>({.dim = 5})(x)));
+  static_assert(ef::TokenwiseBlock<ef::RmsNorm<float, ef::UnitOffset>, float>);
+}

@@ -44,6 +44,12 @@ template <class P>
 struct IsParameter : std::false_type {};
 template <class T, int Rank>
 struct IsParameter<Parameter<T, Rank>> : std::true_type {};
+template <class T, int Rank>
+struct IsParameter<Statistic<T, Rank>> : std::true_type {};
+template <class P>
+struct IsStatistic : std::false_type {};
+template <class T, int Rank>
+struct IsStatistic<Statistic<T, Rank>> : std::true_type {};
 
 template <class C>
 struct IsList : std::false_type {};
@@ -58,7 +64,7 @@ struct IsTuple : std::false_type {};
 template <class... C>
 struct IsTuple<std::tuple<C...>> : std::true_type {};
 
-/// Walks one child of a block: a Parameter, a block, or a vector, tuple or optional of them.
+/// Walks one child of a block: a Parameter or Statistic, a block, or a vector, tuple or optional of them.
 template <class Child, class Visitor>
 void walk(const Name& name, Child& child, Visitor& visitor) {
   using Plain = std::remove_const_t<Child>;
@@ -139,8 +145,8 @@ class Block {
   }
 };
 
-/// Calls visitor(name, parameter) for the parameters that can be trained, frozen ones among them: all but those stored
-/// in half precision, which have no gradient.
+/// Calls visitor(name, parameter) for the parameters that can be trained, frozen ones among them: all but statistics and
+/// those stored in half precision, which have no gradient.
 template <class Model, class Visitor>
 void visit_learnable(Model& model, Visitor&& visitor) {
   model.visit_parameters([&]<class P>(const Name& name, P& parameter) {
@@ -152,7 +158,9 @@ void visit_learnable(Model& model, Visitor&& visitor) {
 template <class Model>
 Index parameter_count(const Model& model) {
   Index count = 0;
-  model.visit_parameters([&](const Name&, const auto& parameter) { count += parameter.size(); });
+  model.visit_parameters([&]<class P>(const Name&, const P& parameter) {
+    if constexpr (!detail::IsStatistic<P>::value) count += parameter.size();
+  });
   return count;
 }
 

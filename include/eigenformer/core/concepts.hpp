@@ -20,10 +20,17 @@ concept ParameterHolder = std::copyable<B> && requires(B& block, const B& consta
   constant.visit_parameters(visitor);
 };
 
+/// Whether a block says that what it gives for a row depends on the shape that the rows come in, as GroupNorm's does.
+template <class B>
+concept MixesPositions = requires {
+  requires B::mixes_positions;
+};
+
 /// A block that maps each row of features on its own: norms, projections, feed-forward.
 template <class B, class T>
-concept TokenwiseBlock = ParameterHolder<B> && requires(B& block, const B& constant, ConstRowsView<T> read,
-                                                        RowsView<T> write, Context& context, typename B::Cache& cache) {
+concept TokenwiseBlock = ParameterHolder<B> && !MixesPositions<B> &&
+                         requires(B & block, const B& constant, ConstRowsView<T> read, RowsView<T> write,
+                                  Context& context, typename B::Cache& cache) {
   constant.forward(read, write, context);
   constant.forward(read, write, context, &cache);
   block.backward(read, cache, write, context);

@@ -82,6 +82,16 @@ struct Parameter<S, Rank> : detail::ParameterValue<S, Rank> {
   static constexpr bool trainable = false;  ///< is never trained
 };
 
+/// What a block gathers while it is trained, such as a running mean: visited, saved and loaded as parameters are, but
+/// never trained. It has no gradient, `visit_learnable` passes it by, and `parameter_count` does not count it.
+template <class T, int Rank = 1>
+struct Statistic : detail::ParameterValue<T, Rank> {
+  using Base = detail::ParameterValue<T, Rank>;
+  using Base::Base;
+  static constexpr bool learnable = false;  ///< has no gradient
+  static constexpr bool trainable = false;  ///< is never trained
+};
+
 /// The dotted name of a parameter, such as `layers.0.attention.query.weight`: a chain of parts that becomes text only
 /// when asked, so that visiting a model costs no allocation.
 class Name {

@@ -4,6 +4,7 @@
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/norm/normalise.hpp>
 
+#include <algorithm>
 #include <concepts>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
@@ -11,6 +12,29 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 struct RmsNormOptions {
   Index dim = 0;
   double epsilon = 1e-6;  ///< not negative; 0 is allowed, and then a zero row still gives zeros
+};
+
+/// The gain of RmsNorm is its weight, which starts at 1 (Llama).
+struct DirectGain {
+  static constexpr double start = 1;  ///< of the weight
+  /// The gain of each feature, which may take scratch memory.   weight: [D]
+  template <class T>
+  static std::span<const T> gains(std::span<const T> weight, ScratchScope&) {
+    return weight;
+  }
+};
+
+/// The gain of RmsNorm is 1 + weight, and the weight, which checkpoints hold so, starts at 0 (Gemma): decay draws the gain
+/// to 1 and not to 0.
+struct UnitOffset {
+  static constexpr double start = 0;  ///< of the weight
+  /// The gain of each feature.   weight: [D]
+  template <class T>
+  static std::span<const T> gains(std::span<const T> weight, ScratchScope& scope) {
+    T* const gains = scope.take<T>(static_cast<Index>(weight.size()));
+    std::transform(weight.begin(), weight.end(), gains, [](T value) { return T(1) + value; });
+    return {gains, weight.size()};
+  }
 };
 
 /// y = x / sqrt(mean(x^2) + epsilon) weight, row by row. Rows of any finite magnitude, 1e-30 as 1e30, give what the
@@ -38,11 +62,11 @@ void rms_norm_backward(ConstRowsView<T> dy, const NormCache<T>& cache, std::span
 }
 
 /// RmsNorm (Zhang & Sennrich 2019, equation 4): LayerNorm without mean and bias, as in Llama, over the last dimension.
-/// A new one has weight 1.
+/// The gain of a feature is its weight, and a new one has weight 1; RmsNorm<T, UnitOffset> has a gain of 1 + weight.
 ///   forward:  x, y [..., D]    backward:  dy, dx [..., D]    throw ShapeError if the last dimension is not D
 ///   throws OptionError if dim < 1 or epsilon is negative or not finite
-template <class T>
-class RmsNorm : public Block<RmsNorm<T>> {
+template <class T, class Gain = DirectGain>
+class RmsNorm : public Block<RmsNorm<T, Gain>> {
  public:
   using Options = RmsNormOptions;
   using Cache = NormCache<T>;
@@ -50,7 +74,7 @@ class RmsNorm : public Block<RmsNorm<T>> {
   explicit RmsNorm(const RmsNormOptions& options) : epsilon(options.epsilon) {
     require_positive(options.dim, "RmsNorm", "dim");
     detail::require_epsilon(epsilon, "RmsNorm");
-    weight = Parameter<T>(Vector<T>::Ones(options.dim));
+    weight = Parameter<T>(Vector<T>::Constant(options.dim, T(Gain::start)));
   }
   /// From given weights, a Vector or what converts to one.
   template <std::convertible_to<Vector<T>> V>  // a template, so that {.dim = 5, .epsilon = 0} cannot mean a Vector
@@ -62,13 +86,16 @@ class RmsNorm : public Block<RmsNorm<T>> {
 
   void forward(ConstRowsView<T> x, RowsView<T> y, Context& context, Cache* cache = nullptr) const {
     const ProfileScope profile(context, "RmsNorm");
-    rms_norm<T>(x, weight.values(), epsilon, y, context, cache);
+    ScratchScope scope(context.scratch());
+    rms_norm<T>(x, Gain::template gains<T>(weight.values(), scope), epsilon, y, context, cache);
   }
 
   void backward(ConstRowsView<T> dy, const Cache& cache, RowsView<T> dx, Context& context) {
     const ProfileScope profile(context, "RmsNorm");
     detail::require_backward<T>(dy, cache, std::as_const(weight).values(), dx, "RmsNorm");
-    rms_norm_backward<T>(dy, cache, weight.values(), dx, detail::wanted_gradient(weight), context);
+    ScratchScope scope(context.scratch());
+    const std::span<const T> gains = Gain::template gains<T>(std::as_const(weight).values(), scope);
+    rms_norm_backward<T>(dy, cache, gains, dx, detail::wanted_gradient(weight), context);
   }
 
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }

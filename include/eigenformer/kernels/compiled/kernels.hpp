@@ -3,12 +3,14 @@
 
 #include <eigenformer/kernels/activation.hpp>
 #include <eigenformer/kernels/attention.hpp>
+#include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/recurrent.hpp>
 #include <eigenformer/kernels/rotate.hpp>
+#include <eigenformer/kernels/scale_norm.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 
 // The kernels compiled once for a whole program, instead of once in each of its files: most of the time that a file
@@ -41,6 +43,13 @@
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Centred)                                                         \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Uncentred)                                                       \
   extern_or_nothing template void add_rows<T>(const T*, Index, Index, T*, InstructionSet);                             \
+  extern_or_nothing template void add_moments<T>(const MomentRows<T>&, const ChannelSums<T>&, InstructionSet);         \
+  extern_or_nothing template void add_gradient_sums<T>(const GradientRows<T>&, const ChannelSums<T>&, InstructionSet); \
+  extern_or_nothing template void find_magnitudes<T>(const MomentRows<T>&, T*, InstructionSet);                        \
+  extern_or_nothing template void normalise_channels<T>(const ChannelNormRows<T>&, InstructionSet);                    \
+  extern_or_nothing template void normalise_channels_backward<T>(const ChannelGradientRows<T>&, InstructionSet);       \
+  extern_or_nothing template void scale_norm<T>(const ScaleNormRows<T>&, InstructionSet);                              \
+  extern_or_nothing template double scale_norm_backward<T>(const ScaleNormBackwardRows<T>&, InstructionSet);           \
   extern_or_nothing template void softmax<T>(const SoftmaxRows<T>&, InstructionSet);                                   \
   extern_or_nothing template void softmax_backward<T>(const SoftmaxBackwardRows<T>&, InstructionSet);                  \
   extern_or_nothing template void log_softmax<T>(const SoftmaxRows<T>&, InstructionSet);                               \

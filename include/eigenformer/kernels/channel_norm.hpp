@@ -1,0 +1,103 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/kernels/norm.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI::kernels {
+
+// What normalises channels over rows, for BatchNorm and GroupNorm. A call sees some adjacent channels of some adjacent
+// rows; parameters are arrays of one number for each of these channels.
+
+/// Two sums for each channel, each as a high and a low part, so that the error does not grow with the number of rows.
+///   first, first_low, second, second_low: [channels], one after the other `stride` apart
+template <class T>
+struct ChannelSums {
+  T* first;
+  Index stride;
+};
+
+/// d = x scale + shift, where scale is a power of two.
+template <class T>
+struct MomentRows {
+  const T* x;  ///< [rows, channels]
+  Index x_stride;
+  Index rows;
+  Index channels;
+  const T* scale;  ///< [channels]
+  const T* shift;  ///< [channels]
+};
+
+template <class T>
+struct GradientRows {
+  const T* dy;  ///< [rows, channels]
+  Index dy_stride;
+  const T* z;  ///< [rows, channels]
+  Index z_stride;
+  Index rows;
+  Index channels;
+};
+
+/// z = (x scale + shift) factor + offset,  y = z weight + bias. y may be x itself; z may be null, for one that nobody
+/// needs.
+template <class T>
+struct ChannelNormRows {
+  MomentRows<T> rows;
+  T* y;  ///< [rows, channels]
+  Index y_stride;
+  T* z;  ///< [rows, channels]
+  Index z_stride;
+  const T* factor;  ///< [channels]
+  const T* offset;  ///< [channels]
+  const T* weight;  ///< [channels]
+  const T* bias;    ///< [channels]
+};
+
+/// dx = dy gain - (z slope + level). dx may be dy itself.
+template <class T>
+struct ChannelGradientRows {
+  GradientRows<T> rows;
+  T* dx;  ///< [rows, channels]
+  Index dx_stride;
+  const T* gain;   ///< [channels]
+  const T* slope;  ///< [channels]
+  const T* level;  ///< [channels]
+};
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels
+
+#define EIGENFORMER_KERNEL <eigenformer/kernels/channel_norm.inl>
+#include <eigenformer/kernels/simd/for_each_target.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI::kernels {
+
+/// Adds sum d and sum d^2 over the rows.
+template <class T>
+void add_moments(const MomentRows<T>& work, const ChannelSums<T>& sums, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, add_moments<T>(work, sums));
+}
+
+/// Adds sum dy and sum dy z over the rows.
+template <class T>
+void add_gradient_sums(const GradientRows<T>& work, const ChannelSums<T>& sums, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, add_gradient_sums<T>(work, sums));
+}
+
+/// largest = max(largest, |d|) over the rows; a NaN may or may not be noticed.   largest: [channels]
+template <class T>
+void find_magnitudes(const MomentRows<T>& work, T* largest, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, find_magnitudes<T>(work, largest));
+}
+
+/// Writes y, and z where it is wanted.
+template <class T>
+void normalise_channels(const ChannelNormRows<T>& work, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, normalise_channels<T>(work));
+}
+
+/// Writes dx.
+template <class T>
+void normalise_channels_backward(const ChannelGradientRows<T>& work, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, normalise_channels_backward<T>(work));
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI::kernels
