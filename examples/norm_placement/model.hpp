@@ -9,6 +9,8 @@
 #include <eigenformer/linear/tied_output.hpp>
 #include <eigenformer/position/rotary.hpp>
 
+#include <cmath>
+
 namespace ef = eigenformer;
 
 /// How large a model is.
@@ -45,7 +47,8 @@ class ByteModel : public ef::Block<ByteModel<Placement, Norm, Ends>> {
   };
 
   ByteModel(const Sizes& sizes, ef::Random random)
-      : embedding({.vocabulary = 256, .dim = sizes.dim}, random.split()),
+      : embedding({.vocabulary = 256, .dim = sizes.dim, .deviation = 1 / std::sqrt(static_cast<double>(sizes.dim))},
+                  random.split()),  // so that logits start with a deviation of one
         layers({sizes.layers,
                 {.norm = {.dim = sizes.dim},
                  .attention = {.dim = sizes.dim, .heads = sizes.heads},
