@@ -3,6 +3,7 @@
 
 #include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
+#include <eigenformer/norm/scale_norm.hpp>
 
 #include <gtest/gtest.h>
 
@@ -44,7 +45,7 @@ struct PlacementOf : testing::Test {
   support::Generator random{1};
   ef::Context context;
 };
-using Cases = Table<ef::LayerNorm<double>, ef::RmsNorm<double>>;
+using Cases = Table<ef::LayerNorm<double>, ef::RmsNorm<double>, ef::ScaleNorm<double>>;
 TYPED_TEST_SUITE(PlacementOf, Cases);
 
 }  // namespace

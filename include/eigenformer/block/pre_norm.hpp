@@ -8,7 +8,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// A transformer layer that normalises what enters each branch and leaves the residual path alone (Xiong et al. 2020,
 /// "On Layer Normalization in the Transformer Architecture"; GPT-2, Llama):
 ///   h = x + attention(norm(x)),    y = h + feed_forward(norm'(h))
-/// Its calls, shapes and errors are those of every Layer.
+/// With an inner norm in attention and in the feed-forward this is Sub-LN (Wang et al. 2022, "Foundation Transformers";
+/// BitNet), whose gains at the start are in scale_branches.hpp. Its calls, shapes and errors are those of every Layer.
 template <class Norm, class Mixer, class FeedForward>
 class PreNorm : public Layer<PreNorm<Norm, Mixer, FeedForward>, TwoNormParts<Norm, Mixer, FeedForward>> {
  public:
