@@ -55,12 +55,12 @@ void pack_column_vector(const Stored* from, Index column_stride, Index depth, In
 template <int Vectors, class T, class Stored>
 EIGENFORMER_INLINE void pack_rows(const Stored* from, Index row_stride, Index depth, T* to) {
   constexpr Index lanes = Vec<T>::lanes;
-  constexpr Index rows_ahead = 16;
+  constexpr Index line_distance = 16;
   constexpr Index in_line = 64 / static_cast<Index>(sizeof(Stored));
   for (Index k = 0; k < depth; ++k) {
     const Stored* const row = from + k * row_stride;
 #pragma GCC unroll 8
-    for (Index n = 0; n < Vectors * lanes; n += in_line) __builtin_prefetch(row + rows_ahead * row_stride + n);
+    for (Index n = 0; n < Vectors * lanes; n += in_line) __builtin_prefetch(row + line_distance * row_stride + n);
 #pragma GCC unroll 8
     for (Index v = 0; v < Vectors; ++v) Vec<T>::load(row + v * lanes).store(to + k * Vectors * lanes + v * lanes);
   }

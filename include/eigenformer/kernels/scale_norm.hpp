@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/kernels/norm.hpp>
+#include <eigenformer/kernels/rows.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
@@ -18,7 +19,7 @@ struct ScaleNormRows {
   Index features;
   double epsilon;
   T gain;
-  Reuse reuse = Reuse::soon;  ///< of `normalised`
+  Home home = Home::cache;
 };
 
 /// The same rows backward. dx may be dy itself.

@@ -111,7 +111,7 @@ template <class T>
 void scale_norm(const ScaleNormRows<T>& work) {
   const bool aligned = reinterpret_cast<std::uintptr_t>(work.normalised) % sizeof(Vec<T>) == 0;
   const bool streamed =
-      work.normalised != nullptr && work.reuse == Reuse::late && aligned && work.features % Vec<T>::lanes == 0;
+      work.normalised != nullptr && work.home == Home::memory && aligned && work.features % Vec<T>::lanes == 0;
   Length<T> lengths[2] = {};
   for (Index n = -2; n < work.rows; ++n) {
     if (n >= 0) write_scaled_row(work, n, lengths[n % 2], streamed);

@@ -36,8 +36,7 @@ class ChannelGradient {
     sums_ = scope_.take<T>(slots * tiling.parts() * 4 * tiling.channels);
     weight_parts_ = p_.dweight ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
     bias_parts_ = p_.dbias ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
-    set_ = for_streams(context.instruction_set(),
-                       tiling.items * tiling.rows * tiling.channels * static_cast<Index>(sizeof(T)));
+    set_ = context.instruction_set();
   }
 
   /// Writes dx and adds to dweight and dbias.

@@ -37,8 +37,7 @@ class ChannelStatistics {
     count_ = static_cast<double>(p_.live.count(tiling.rows)) * static_cast<double>(tiling.group);
     for (T** const array : {&scale_, &shift_, &factor_, &offset_}) *array = scope_.take<T>(slots * tiling.channels);
     sums_ = scope_.take<T>(slots * tiling.parts() * 4 * tiling.channels);
-    const Index bytes = tiling.items * tiling.rows * tiling.channels * static_cast<Index>(sizeof(T));
-    set_ = for_streams(context.instruction_set(), bytes);
+    set_ = context.instruction_set();
   }
 
   /// Writes y, z and the statistics.

@@ -56,7 +56,6 @@ template <class T>
 void normalise_by(const ChannelProblem<T>& p, std::span<const T> mean, std::span<const T> variance, Context& context) {
   const Index channels = static_cast<Index>(mean.size());
   RowsView<T> y = p.y;
-  const Index bytes = y.size() * static_cast<Index>(sizeof(T));
   ScratchScope scope(context.scratch());
   T* const scale = scope.take<T>(channels);
   T* const shift = scope.take<T>(channels);
@@ -83,7 +82,7 @@ void normalise_by(const ChannelProblem<T>& p, std::span<const T> mean, std::span
                                                               .offset = offset,
                                                               .weight = p.weight,
                                                               .bias = p.bias},
-                                  for_streams(context.instruction_set(), bytes));
+                                  context.instruction_set());
     });
     p.live.for_each_gap(begin, rows, [&](Index gap, Index count) {
       for (Index n = gap; n < gap + count; ++n) std::fill_n(at(y, n), channels, T(0));

@@ -24,7 +24,6 @@ void scale_norm(ConstRowsView<T> x, T g, double epsilon, RowsView<T> y, Context&
   require_rows(x, x.features(), y, x.features(), "ScaleNorm");
   ScratchScope scope(context.scratch());
   T* const normalised = cache ? cache->normalised.resize(x.rows() * x.features()) : nullptr;
-  const bool late = x.rows() * x.features() * static_cast<Index>(sizeof(T)) > detail::kept_in_cache;
   T* const inverse = cache ? cache->inverse.resize(x.rows()) : scope.take<T>(x.rows());
   detail::for_each_row_block(x.rows(), x.features(), 6, context, [&](Index first, Index count) {
     kernels::scale_norm(kernels::ScaleNormRows<T>{.x = detail::at(x, first),
@@ -37,7 +36,7 @@ void scale_norm(ConstRowsView<T> x, T g, double epsilon, RowsView<T> y, Context&
                                                   .features = x.features(),
                                                   .epsilon = epsilon,
                                                   .gain = g,
-                                                  .reuse = late ? kernels::Reuse::late : kernels::Reuse::soon},
+                                                  .home = detail::home_of<T>(x.rows() * x.features())},
                         context.instruction_set());
   });
 }
@@ -59,8 +58,6 @@ T scale_norm_backward(ConstRowsView<T> dy, const NormCache<T>& cache, T g, doubl
   const Index blocks = (rows + block - 1) / block;
   constexpr double largest = static_cast<double>((std::numeric_limits<T>::max)());
   const T clamped = static_cast<T>(epsilon > 1 / largest ? 1 / epsilon : largest);
-  const InstructionSet set =
-      detail::for_streams(context.instruction_set(), rows * dy.features() * static_cast<Index>(sizeof(T)));
   double parts[most_blocks];
   context.parallel_for(blocks, 8.0 * static_cast<double>(rows * dy.features()), [&](Index i) {
     const Index first = i * block;
@@ -75,7 +72,7 @@ T scale_norm_backward(ConstRowsView<T> dy, const NormCache<T>& cache, T g, doubl
                                           .features = dy.features(),
                                           .gain = g,
                                           .clamped = clamped},
-        set);
+        context.instruction_set());
   });
   double total = 0;
   for (Index i = 0; i < blocks; ++i) total += parts[i];
