@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Linear layers of models' shapes: one row reads the weights and does little else, many rows multiply.
 
-#include <eigenformer/linear/linear.hpp>
+#include <eigenformer/linear/packed_linear.hpp>
 
 #include <grid.hpp>
 #include <report/answer.hpp>
@@ -47,9 +47,21 @@ class Layer {
     return {(x * weight.transpose()).rowwise() + bias, support::tolerance::gemm_c * epsilon * bound};
   }
 
+  Once<Exact> exact_;
+
+ protected:
   ef::Linear<float, Stored> linear_;
   ef::Matrix<float> x_, y_;
-  Once<Exact> exact_;
+};
+
+/// A layer whose weights were packed before.
+class Prepacked : public Layer<float> {
+ public:
+  explicit Prepacked(const grid::Linear& size) : Layer<float>(size), packed_(linear_.prepack()) {}
+  void forward_packed(ef::Context& context) { packed_.forward(x_, y_, context); }
+
+ private:
+  ef::PackedLinear<float> packed_;
 };
 
 /// Gradients of input, weight and bias.
@@ -112,6 +124,12 @@ void plan_forward(const grid::Linear& size, const std::vector<Way>& ways) {
       .ours(&Layer<float>::forward, ways)
       .eigen(&Layer<float>::forward_by_eigen);
 }
+void plan_prepacked(const grid::Linear& size) {
+  Work work = forward_of<float>(size, "float");
+  work.name = "linear, prepacked";
+  work.dimensions.clear();  // a peer packs as it likes
+  Entry<Prepacked>(work, size).ours(&Prepacked::forward_packed, one_and_two_threads());
+}
 void plan_halves(const grid::Linear& size, const std::vector<Way>& ways) {
   using Bfloat16 = Layer<ef::Bfloat16>;
   using Float16 = Layer<ef::Float16>;
@@ -124,6 +142,7 @@ const bool planned = [] {
   plan_halves(grid::linear_of_one_row.front(), every_set(one_and_two_threads()));
   for (const grid::Linear& size : grid::linear_of_few_rows) plan_forward(size, one_and_two_threads());
   for (const grid::Linear& size : grid::linear_of_many_rows) plan_forward(size, every_set(one_and_two_threads()));
+  for (const grid::Linear& size : grid::linear_of_many_rows) plan_prepacked(size);
   plan_halves(grid::linear_of_many_rows.front(), {Way{}});
   for (const grid::Linear& size : {grid::linear_of_few_rows[0], grid::linear_of_many_rows[1]}) {
     const auto [rows, depth, columns] = size.dimensions();

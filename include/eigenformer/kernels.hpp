@@ -13,6 +13,7 @@
 #include <eigenformer/kernels/epilogue.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/gemv.hpp>
+#include <eigenformer/kernels/lines_ahead.hpp>
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/product.hpp>

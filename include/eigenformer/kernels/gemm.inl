@@ -290,11 +290,13 @@ struct CopyRows {
   }
 };
 
-/// Tasks are groups of panels; where these are few, rows are divided as well, in whole tiles.
+/// Tasks are groups of panels. Unless there are enough of them to share out evenly, rows are divided as well, in whole
+/// tiles and not so far that packing a group once for each share would count.
 template <class T>
 Index rows_of_task(Index rows, Index groups, int threads) {
-  if (threads == 1 || groups >= 16 * threads) return rows;
-  const Index chunks = (16 * threads + groups - 1) / groups;
+  if (threads == 1 || groups >= 32 * threads) return rows;
+  const Index wanted = (8 * threads + groups - 1) / groups;
+  const Index chunks = wanted < 2 ? 2 : wanted;
   const Index even = ((rows + chunks - 1) / chunks + gemm_rows - 1) / gemm_rows * gemm_rows;
   return even < 8 * gemm_rows ? 8 * gemm_rows : even;
 }

@@ -6,8 +6,7 @@ using namespace simd::EIGENFORMER_TARGET;
 
 inline constexpr Index gemv_rows = 16;  ///< most rows at a time: their sums fit the first cache
 
-// --- Each column of B contiguous, as W^T of weights W [columns, depth]: dot products
-// ------------------------------------
+// --- Each column of B contiguous, as W^T of weights W [columns, depth]: dot products.
 // Lane l of a sum adds up the products of every k = l mod lanes in the order of k; reduce_add then adds up the lanes.
 
 inline constexpr Index dot_task_columns = 16;     ///< columns of one task, a multiple of the lanes

@@ -4,6 +4,8 @@
 #include <eigenformer/kernels/product.hpp>
 #include <eigenformer/kernels/simd/target.hpp>
 
+#include <cstdint>
+
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
 /// The cache lines of a matrix that is needed soon, to be asked for a few at a time between arithmetic: so reading it
@@ -23,8 +25,12 @@ class LinesAhead {
     left_ = (by_rows ? rows : columns) * lines_of_run_;
   }
 
+  /// Lines not yet asked for.
   Index count() const { return left_; }
+  /// An address in the line that is asked for next.
+  std::uintptr_t next() const { return at_; }
 
+  /// Asks for as many more, or those that are left.
   EIGENFORMER_INLINE void ask(Index lines) {
     for (; lines > 0 && left_ > 0; --lines, --left_) {
       __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);  // into the second cache: it is used once

@@ -12,10 +12,10 @@ inline constexpr int gemm_vectors = registers >= 16 ? 3 : 4;
 template <class T>
 inline constexpr Index gemm_columns = gemm_vectors* Vec<T>::lanes;
 
-/// Multiply-adds of a product as Context::parallel_for counts, in operations that take as long as scalar ones do.
+/// The work of a product as Context::parallel_for counts: vectors do more in the time that a thread takes to wake.
 template <class T>
 double product_operations(Index rows, Index columns, Index depth) {
-  return static_cast<double>(rows * columns) * static_cast<double>(depth) * 4 / Vec<T>::lanes;
+  return static_cast<double>(rows * columns) * static_cast<double>(depth) * 16 / Vec<T>::lanes;
 }
 
 /// `columns` rounded up to whole vectors: the distance between the steps of a packed panel.
