@@ -35,12 +35,12 @@ TYPED_TEST(Attention, equals_reference_for_every_length_up_to_two_tiles_and_one)
 
 /// Enough heads that tasks take as many queries as fit the cache: fewer of wide heads.
 TYPED_TEST(Attention, equals_reference_where_tasks_are_largest) {
-  for (const Masked mask : {Masked::none, Masked::causal, Masked::causal_top_left, Masked::padding}) {
-    for (const Index s : {193, 337, 527, 541}) {
-      expect_forward<TypeParam>({.queries = s, .keys = 353, .heads = 17, .kv_heads = 17, .key_dim = 3, .mask = mask});
+  for (const Masked mask : {Masked::none, Masked::causal}) {
+    for (const Index s : {337, 527}) {
+      expect_forward<TypeParam>({.queries = s, .keys = 197, .heads = 13, .kv_heads = 13, .key_dim = 3, .mask = mask});
     }
     expect_forward<TypeParam>(
-        {.queries = 131, .keys = 139, .heads = 17, .kv_heads = 17, .key_dim = 257, .value_dim = 263, .mask = mask});
+        {.queries = 131, .keys = 83, .heads = 13, .kv_heads = 13, .key_dim = 257, .value_dim = 263, .mask = mask});
   }
 }
 
