@@ -366,7 +366,9 @@ void expect_decoding_with_caches_of(double epsilon) {
     const support::ErrorReport report = support::max_error(logits, exact);
     EXPECT_TRUE(support::within(report, 8 * static_cast<double>(small.layers) * epsilon));
     EXPECT_GT(report.worst, epsilon / 64) << "nothing was rounded";
-    if (support::AllocationCounter::available()) EXPECT_EQ(support::allocations_during(decode), 0u);
+    if (support::AllocationCounter::available()) {
+      EXPECT_EQ(support::allocations_during(decode), 0u);
+    }
     ef::Matrix<T> next(1, 29);
     EXPECT_THROW(model.next_logits(std::vector<std::int32_t>{1}, next, key_values, context), ef::ValueError);
   }

@@ -105,8 +105,7 @@ struct AttentionPlan {
     tiles = parts(columns, (std::max)(tile_columns, Index(1)));
     const Index tasks = groups * tiles;
     split_keys = (std::max)(problem.keys, Index(1));
-    const bool few_queries = columns <= kernels::attention_few_columns;  // reading is all the work: see run_attention
-    if ((tasks >= enough_tasks && !few_queries) || problem.keys <= 2 * split_length) return;
+    if (tasks >= enough_tasks || problem.keys <= 2 * split_length) return;
     split_keys = split_length;
     splits = (problem.keys + split_length - 1) / split_length;
   }
