@@ -298,7 +298,8 @@ void expect_running(const ef::RunningStatistics& statistics, int batches) {
   const auto ones = reference::Array<long double>({5}, 1.0L);
   for (int batch = 1; batch <= batches; ++batch) {
     ef::Matrix<float> x(11 + batch % 3, 5);
-    for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(3 + i % 5 + batch * random.normal());
+    for (Index i = 0; i < x.size(); ++i)
+      x.data()[i] = static_cast<float>(3.0 + double(i % 5) + batch * random.normal());
     Step<float>(norm, x, x, context);
     const auto exact = reference::channel_norm<long double>(as_items(x, 1), 5, ones, ones, 1e-5);
     const auto* const moving = std::get_if<ef::MovingAverage>(&statistics);

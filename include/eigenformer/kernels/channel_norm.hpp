@@ -12,7 +12,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 ///   first, first_low, second, second_low: [channels], one after the other `stride` apart
 template <class T>
 struct ChannelSums {
-  T* first;
+  T* first;  ///< [4, channels], the first of four rows
   Index stride;
 };
 
@@ -27,6 +27,7 @@ struct MomentRows {
   const T* shift;  ///< [channels]
 };
 
+/// A gradient and what was normalised, for the sums of dy and dy z.
 template <class T>
 struct GradientRows {
   const T* dy;  ///< [rows, channels]

@@ -29,8 +29,8 @@ class FixNorm : public Block<FixNorm<T>> {
  public:
   using Options = FixNormOptions;
   struct Cache {
-    typename Embedding<T>::Cache tokens;
-    NormCache<T> norm;  ///< [N, D], empty while the weight is frozen
+    typename Embedding<T>::Cache tokens;  ///< what the Embedding keeps
+    NormCache<T> norm;                    ///< [N, D], empty while the weight is frozen
   };
 
   FixNorm(const FixNormOptions& options, Random random)

@@ -86,6 +86,7 @@ void fold(LayerNorm<T>& norm, Next&... next) {
   norm.weight.value.setOnes();
   if (norm.bias) norm.bias->value.setZero();
 }
+/// The same for GroupNorm, whose weight and bias are those of channels.
 template <class T, detail::LinearOf<T>... Next>
 void fold(GroupNorm<T>& norm, Next&... next) {
   detail::require_fit(norm, next...);
@@ -96,6 +97,7 @@ void fold(GroupNorm<T>& norm, Next&... next) {
   norm.weight->value.setOnes();
   norm.bias->value.setZero();
 }
+/// The same for RmsNorm, which has no bias.
 template <class T, class Gain, detail::LinearOf<T>... Next>
 void fold(RmsNorm<T, Gain>& norm, Next&... next) {
   detail::require_fit(norm, next...);
