@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr double width = 420, height = 300, left = 56, top = 34, gap = 40, below = 92;
+constexpr double width = 420, height = 300, left = 56, top = 34, gap = 40, below = 104;
 
 std::string number(double value) {
   char text[32];
@@ -85,11 +85,12 @@ std::string drawn(const std::vector<Panel>& panels, const Axes& axes) {
   }
   svg += "<text transform='translate(16 " + number(top + height / 2) + ") rotate(-90)' text-anchor='middle'>" + axes.y +
          "</text>\n";
-  double at = left + 10;
-  for (const Curve& curve : panels.front().curves) {
-    svg += line(at, total - 24, at + 26, total - 24, style_of(curve));
-    svg += label(at + 32, total - 20, "start", curve.name);
-    at += 165;
+  const std::vector<Curve>& curves = panels.front().curves;
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    const double from = left + 10 + 320 * static_cast<double>(i % 3);
+    const double row = total - 42 + 20 * static_cast<double>(i / 3);
+    svg += line(from, row, from + 26, row, style_of(curves[i]));
+    svg += label(from + 32, row + 4, "start", curves[i].name);
   }
   return svg + "</svg>\n";
 }
