@@ -25,6 +25,7 @@ struct MomentRows {
   Index channels;
   const T* scale;  ///< [channels]
   const T* shift;  ///< [channels]
+  Home home = Home::cache;
 };
 
 /// A gradient and what was normalised, for the sums of dy and dy z.
@@ -36,6 +37,7 @@ struct GradientRows {
   Index z_stride;
   Index rows;
   Index channels;
+  Home home = Home::cache;
 };
 
 /// z = (x scale + shift) factor + offset,  y = z weight + bias. y may be x itself; z may be null, for one that nobody

@@ -67,25 +67,34 @@ struct AddRowsOfTermsStep {
     add_exactly<T>(lanes, second, to + 2 * sums.stride, to + 3 * sums.stride);
   }
 };
-template <int rows, class T, class Terms>
+template <int rows, class Whole, class T, class Terms>
 [[gnu::noinline]] void add_rows_of_terms(const Terms& terms, Index n, Index channels, const ChannelSums<T>& sums) {
   AddRowsOfTermsStep<rows, T, Terms> step{terms, n, sums};
-  for_each_vector<T>(channels, step);
+  for_each_vector<T, Whole>(channels, step);
 }
-template <class T, class Terms>
-EIGENFORMER_INLINE void add_sums(const Terms& terms, Index rows, Index channels, const ChannelSums<T>& sums) {
+template <class Whole, class T, class Terms>
+EIGENFORMER_INLINE void add_sums(const Terms& terms, const ChannelSums<T>& sums) {
   Index n = 0;
-  for (; n + rows_at_once <= rows; n += rows_at_once) add_rows_of_terms<rows_at_once>(terms, n, channels, sums);
-  for (; n < rows; ++n) add_rows_of_terms<1>(terms, n, channels, sums);
+  for (; n + rows_at_once <= terms.work.rows; n += rows_at_once) {
+    add_rows_of_terms<rows_at_once, Whole>(terms, n, terms.work.channels, sums);
+  }
+  for (; n < terms.work.rows; ++n) add_rows_of_terms<1, Whole>(terms, n, terms.work.channels, sums);
+}
+/// Whether arrays are to be read in halves of registers.
+template <class T>
+EIGENFORMER_INLINE bool in_halves(Home home) {
+  return sizeof(Vec<T>) == 64 && home == Home::memory;
 }
 
 template <class T>
 void add_moments(const MomentRows<T>& work, const ChannelSums<T>& sums) {
-  add_sums<T>(MomentTerms<T>{work}, work.rows, work.channels, sums);
+  if (in_halves<T>(work.home)) return add_sums<HalvedLanes<T>>(MomentTerms<T>{work}, sums);
+  add_sums<AllLanes<T>>(MomentTerms<T>{work}, sums);
 }
 template <class T>
 void add_gradient_sums(const GradientRows<T>& work, const ChannelSums<T>& sums) {
-  add_sums<T>(GradientTerms<T>{work}, work.rows, work.channels, sums);
+  if (in_halves<T>(work.home)) return add_sums<HalvedLanes<T>>(GradientTerms<T>{work}, sums);
+  add_sums<AllLanes<T>>(GradientTerms<T>{work}, sums);
 }
 
 template <class T>
@@ -122,20 +131,25 @@ struct NormaliseChannelsStep {
     if constexpr (kept) lanes.store(z, work.z + n * work.z_stride + j);
   }
 };
-template <bool kept, class T>
+template <bool kept, class Whole, class T>
 [[gnu::noinline]] void write_channels(const ChannelNormRows<T>& work, Index n) {
   NormaliseChannelsStep<kept, T> step{work, n};
-  for_each_vector<T>(work.rows.channels, step);
+  for_each_vector<T, Whole>(work.rows.channels, step);
+}
+template <class Whole, class T>
+EIGENFORMER_INLINE void normalise_all_channels(const ChannelNormRows<T>& work) {
+  for (Index n = 0; n < work.rows.rows; ++n) {
+    if (work.z != nullptr) {
+      write_channels<true, Whole>(work, n);
+    } else {
+      write_channels<false, Whole>(work, n);
+    }
+  }
 }
 template <class T>
 void normalise_channels(const ChannelNormRows<T>& work) {
-  for (Index n = 0; n < work.rows.rows; ++n) {
-    if (work.z != nullptr) {
-      write_channels<true>(work, n);
-    } else {
-      write_channels<false>(work, n);
-    }
-  }
+  if (in_halves<T>(work.rows.home)) return normalise_all_channels<HalvedLanes<T>>(work);
+  normalise_all_channels<AllLanes<T>>(work);
 }
 
 template <class T>
@@ -152,14 +166,21 @@ struct ChannelGradientStep {
     lanes.store(fma(lanes.load(dy), lanes.load(work.gain + j), -projection), work.dx + n * work.dx_stride + j);
   }
 };
-template <class T>
+template <class Whole, class T>
 [[gnu::noinline]] void write_channel_gradients(const ChannelGradientRows<T>& work, Index n) {
   ChannelGradientStep<T> step{work, n};
-  for_each_vector<T>(work.rows.channels, step);
+  for_each_vector<T, Whole>(work.rows.channels, step);
 }
 template <class T>
 void normalise_channels_backward(const ChannelGradientRows<T>& work) {
-  for (Index n = 0; n < work.rows.rows; ++n) write_channel_gradients(work, n);
+  const bool halved = in_halves<T>(work.rows.home);
+  for (Index n = 0; n < work.rows.rows; ++n) {
+    if (halved) {
+      write_channel_gradients<HalvedLanes<T>>(work, n);
+    } else {
+      write_channel_gradients<AllLanes<T>>(work, n);
+    }
+  }
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

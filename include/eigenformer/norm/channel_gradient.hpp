@@ -36,7 +36,6 @@ class ChannelGradient {
     sums_ = scope_.take<T>(slots * tiling.parts() * 4 * tiling.channels);
     weight_parts_ = p_.dweight ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
     bias_parts_ = p_.dbias ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
-    set_ = context.instruction_set();
   }
 
   /// Writes dx and adds to dweight and dbias.
@@ -74,7 +73,8 @@ class ChannelGradient {
             .z = p_.z + first * tiling_.channels + tile.channel,
             .z_stride = tiling_.channels,
             .rows = count,
-            .channels = tile.channels};
+            .channels = tile.channels,
+            .home = home_of<T>(tiling_.elements())};
   }
   template <class Body>
   void for_each_run(const ChannelTile& tile, Index part, const Body& body) const {
@@ -88,7 +88,7 @@ class ChannelGradient {
     for (int i = 0; i < 4; ++i) std::fill_n(sums + i * tiling_.channels, tile.channels, T(0));
     if (!sums_wanted()) return;
     for_each_run(tile, part, [&](Index first, Index count) {
-      kernels::add_gradient_sums<T>(rows_of(tile, first, count), {sums, tiling_.channels}, set_);
+      kernels::add_gradient_sums<T>(rows_of(tile, first, count), {sums, tiling_.channels}, context_.instruction_set());
     });
   }
 
@@ -136,7 +136,7 @@ class ChannelGradient {
                                                                            .gain = in(gain_, tile),
                                                                            .slope = in(slope_, tile),
                                                                            .level = in(level_, tile)},
-                                           set_);
+                                           context_.instruction_set());
     });
     const Index first = tile.item * tiling_.rows + part * tiling_.part;
     const Index count = (std::min)(tiling_.part, tiling_.rows - part * tiling_.part);
@@ -154,7 +154,6 @@ class ChannelGradient {
   Context& context_;
   ScratchScope scope_;
   double count_;
-  InstructionSet set_;
   T* gain_;
   T* slope_;
   T* level_;

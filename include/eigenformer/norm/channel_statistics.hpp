@@ -37,7 +37,6 @@ class ChannelStatistics {
     count_ = static_cast<double>(p_.live.count(tiling.rows)) * static_cast<double>(tiling.group);
     for (T** const array : {&scale_, &shift_, &factor_, &offset_}) *array = scope_.take<T>(slots * tiling.channels);
     sums_ = scope_.take<T>(slots * tiling.parts() * 4 * tiling.channels);
-    set_ = context.instruction_set();
   }
 
   /// Writes y, z and the statistics.
@@ -90,7 +89,8 @@ class ChannelStatistics {
             .rows = count,
             .channels = tile.channels,
             .scale = in(scale_, tile),
-            .shift = in(shift_, tile)};
+            .shift = in(shift_, tile),
+            .home = home_of<T>(tiling_.elements())};
   }
   template <class Body>
   void for_each_run(const ChannelTile& tile, Index part, const Body& body) const {
@@ -105,7 +105,8 @@ class ChannelStatistics {
   void measure(const ChannelTile& tile, Index part) const {
     clear_sums(tile, part);
     for_each_run(tile, part, [&](Index first, Index count) {
-      kernels::add_moments<T>(rows_of(tile, first, count), {sums_of(tile, part), tiling_.channels}, set_);
+      kernels::add_moments<T>(rows_of(tile, first, count), {sums_of(tile, part), tiling_.channels},
+                              context_.instruction_set());
     });
   }
   /// Sum of d and of d^2 over a group whose first channel is `channel` of the tile.
@@ -136,7 +137,8 @@ class ChannelStatistics {
     const T* const x = at(p_.x, first, tile.channel);
     for (Index c = 0; c < tile.channels; ++c) shift[c] = -x[c / tiling_.group * tiling_.group];
     clear_sums(tile, 0);
-    kernels::add_moments<T>(rows_of(tile, first, rows), {sums_of(tile, 0), tiling_.channels}, set_);
+    kernels::add_moments<T>(rows_of(tile, first, rows), {sums_of(tile, 0), tiling_.channels},
+                            context_.instruction_set());
     const double seen = static_cast<double>(rows * tiling_.group);
     for (Index c = 0; c < tile.channels; c += tiling_.group) {
       const double mean = static_cast<double>(-shift[c]) + totals(tile, c, 1).first / seen;
@@ -189,7 +191,7 @@ class ChannelStatistics {
     std::fill_n(largest, tiling_.group, T(0));
     for (Index part = 0; part < tiling_.parts(); ++part) {
       for_each_run(group, part, [&](Index first, Index count) {
-        kernels::find_magnitudes<T>(rows_of(group, first, count), largest, set_);
+        kernels::find_magnitudes<T>(rows_of(group, first, count), largest, context_.instruction_set());
       });
     }
     const T magnitude = *std::max_element(largest, largest + tiling_.group);
@@ -229,7 +231,7 @@ class ChannelStatistics {
                                       .offset = in(offset_, tile),
                                       .weight = p_.weight + tile.channel,
                                       .bias = p_.bias + tile.channel},
-          set_);
+          context_.instruction_set());
     });
     const Index first = tile.item * tiling_.rows + part * tiling_.part;
     const Index count = (std::min)(tiling_.part, tiling_.rows - part * tiling_.part);
@@ -243,7 +245,6 @@ class ChannelStatistics {
   Context& context_;
   ScratchScope scope_;
   double count_;
-  InstructionSet set_;
   T* scale_;
   T* shift_;
   T* factor_;

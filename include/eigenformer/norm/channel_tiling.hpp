@@ -86,7 +86,8 @@ struct ChannelTiling {
   Index blocks() const { return (channels + block - 1) / block; }
   Index parts() const { return (std::max)(Index(1), (rows + part - 1) / part); }
   Index tiles() const { return items * blocks(); }
-  double operations(double of_one) const { return of_one * static_cast<double>(items * rows * channels); }
+  Index elements() const { return items * rows * channels; }
+  double operations(double of_one) const { return of_one * static_cast<double>(elements()); }
 };
 
 /// The channels of one item that a task takes.

@@ -7,7 +7,7 @@
 
 // EIGENFORMER_X86(intrinsic, builtin) is one instruction, spelled as <immintrin.h> and as g++'s built-in function that
 // this header calls for it. Parsing <immintrin.h> takes a third of what Eigen's tensors take, in every file that
-// includes any block, for fifty instructions; everything else is written in vector types. So the built-in functions are
+// includes any block, for some seventy instructions; everything else is written in vector types. So the built-in functions are
 // called by the versions of g++ where their names and operands were looked up, and every other compiler, newer versions
 // of g++ among them, gets the intrinsics. EIGENFORMER_IMMINTRIN asks for the intrinsics.
 #if defined(__GNUC__) && __GNUC__ >= 12 && __GNUC__ <= 16 && !defined(__clang__) && !defined(__EDG__) && \
