@@ -126,6 +126,44 @@ TEST(RmsNorm, of_any_finite_magnitude_is_right_and_of_zero_is_zero) {
 #endif
 }
 
+#if !defined(__FAST_MATH__)
+TEST(RmsNorm, of_doubles_at_the_ends_of_their_range_is_right_without_epsilon) {
+  const ef::RmsNorm<double> norm(ef::Vector<double>(ef::Vector<double>::Ones(3)), 0.0);
+  for (const ef::InstructionSet set : ef::all_instruction_sets) {
+    if (!ef::available(set)) continue;
+    ef::Context context({.instruction_set = set});
+    for (const double size : {0x1p1022, 0x1p900, 0x1p-900, 0x1p-1022, 0x1p-1060}) {
+      const ef::Matrix<double> x = (ef::Matrix<double>(1, 3) << 1.5 * size, -size, 0.5 * size).finished();
+      ef::Matrix<double> y(1, 3);
+      norm.forward(x, y, context);
+      const double root = std::sqrt(3.5 / 3);
+      const ef::Matrix<double> exact = (ef::Matrix<double>(1, 3) << 1.5 / root, -1 / root, 0.5 / root).finished();
+      EXPECT_TRUE(support::within(support::max_error(y, exact), tolerance::norm_abs<double>(1))) << size;
+    }
+  }
+}
+
+TEST(RmsNorm, makes_a_row_with_NaN_or_infinity_NaN_and_no_other) {
+  support::Generator random(71);
+  const ef::RmsNorm<float> norm({.dim = 37});
+  for (const ef::InstructionSet set : ef::all_instruction_sets) {
+    if (!ef::available(set)) continue;
+    ef::Context context({.instruction_set = set});
+    for (const float poison : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      Case<float> c(3, 37, Distribution::normal, random);
+      ef::Matrix<float> clean(3, 37);
+      ef::Matrix<float> y(3, 37);
+      norm.forward(c.x, clean, context);
+      c.x(1, 29) = poison;
+      norm.forward(c.x, y, context);
+      EXPECT_TRUE(support::bit_equal(ef::Matrix<float>(y.row(0)), ef::Matrix<float>(clean.row(0))));
+      EXPECT_TRUE(support::bit_equal(ef::Matrix<float>(y.row(2)), ef::Matrix<float>(clean.row(2))));
+      for (Index j = 0; j < 37; ++j) EXPECT_TRUE(support::is_nan(y(1, j))) << poison << " at " << j;
+    }
+  }
+}
+#endif
+
 TEST(RmsNorm, has_the_gradients_of_its_differences) {
   support::Generator random(83);
   Case<double> c(4, 13, Distribution::normal, random);

@@ -38,7 +38,7 @@ class [[nodiscard]] Result {
   const FileFault& fault() const { return fault_; }
 
  private:
-  // A std::variant would do, and take a tenth of the time that the whole library takes to compile.
+  // A std::variant would do, but each type of result would compile a table of functions, in every file.
   bool good_;
   union {
     T value_;

@@ -75,10 +75,12 @@ template <class Statistics, class Whole, class T>
   const double variance = static_cast<double>(squares - sum * m.rest) / static_cast<double>(count);
   const double spread = (variance > 0 ? variance : 0) + epsilon * scale * scale;
   const double factor = spread > 0 ? 1 / std::sqrt(spread) : 0;
-  m.factor = below_largest<T>(factor);  // beyond only if all d are 0, which infinity would make NaN
+  const bool finite = is_finite(total) && is_finite(squares);
+  m.factor = finite ? below_largest<T>(factor)  // beyond only if all d are 0, which infinity would make NaN
+                    : std::numeric_limits<T>::quiet_NaN();
   m.inverse = below_largest<T>(factor * scale);
   constexpr double vanishing = sizeof(T) == 4 ? 0x1p-80 : 0x1p-900;
-  return is_finite(total) && is_finite(squares) && spread > vanishing;
+  return finite && spread > vanishing;
 }
 
 /// For rows whose squares leave the range of T: the same with the row scaled so that its largest element is near 1. The
@@ -86,10 +88,11 @@ template <class Statistics, class Whole, class T>
 template <class Statistics, class T>
 [[gnu::noinline]] void find_moments_scaled(const T* x, T* y, Index count, double epsilon, Moments<T>& m) {
   const T largest = row_magnitude(x, count);
-  constexpr int limit = sizeof(T) == 4 ? 120 : 500;
+  constexpr int most_down = sizeof(T) == 4 ? 120 : 1000;
+  const int most_up = epsilon > 0 && sizeof(T) == 8 ? 500 : most_down;  // epsilon scale^2 stays in range
   int exponent = 0;
   if (is_finite(largest) && largest > T(0)) std::frexp(largest, &exponent);
-  const T scale = std::ldexp(T(1), exponent > limit ? -limit : (exponent < -limit ? limit : -exponent));
+  const T scale = std::ldexp(T(1), exponent > most_down ? -most_down : (exponent < -most_up ? most_up : -exponent));
   ScaleStep<T> step{x, y, Vec<T>::broadcast(scale)};
   for_each_vector<T>(count, step);
   const T total = find_total<Statistics, AllLanes<T>>(y, count);
