@@ -6,36 +6,36 @@
 #include <concepts>
 #include <string>
 #include <string_view>
-#include <utility>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// The name of a file as the system takes it. Made from text or from a std::filesystem::path, whose header takes an
-/// eighth of the time that Eigen's tensors take to compile, and is not included for the sake of a name.
+/// The name of a file, seen and not copied, so that handing one over cannot fail. It sees text that ends in NUL or a
+/// std::filesystem::path, whose header takes an eighth of the time that Eigen's tensors take to compile, and is not
+/// included for the sake of a name. What it sees must live as long: it is for parameters.
 class FilePath {
  public:
-  FilePath(const char* name) : name_(name) {}
-  FilePath(std::string name) : name_(std::move(name)) {}
-  FilePath(std::string_view name) : name_(name) {}
-  /// From what has the name as its `native()` form, as a std::filesystem::path.
+  FilePath(const char* name) noexcept : name_(name) {}
+  FilePath(const std::string& name) noexcept : name_(name.c_str()) {}
+  /// From what gives its name as a std::filesystem::path does.
   template <class Path>
   requires requires(const Path& path) {
-    { path.native() } -> std::convertible_to<const std::string&>;
+    path.native();
+    { path.c_str() } -> std::convertible_to<const char*>;
   }
-  FilePath(const Path& path) : name_(path.native()) {}
+  FilePath(const Path& path) noexcept : name_(path.c_str()) {}
 
-  const char* c_str() const { return name_.c_str(); }
-  const std::string& string() const { return name_; }
+  const char* c_str() const noexcept { return name_; }
+  std::string string() const { return name_; }
 
   /// A name in this folder.
-  FilePath operator/(std::string_view name) const {
+  std::string operator/(std::string_view name) const {
     std::string joined = name_;
     if (!joined.empty() && joined.back() != '/') joined += '/';
-    return FilePath(joined.append(name));
+    return joined.append(name);
   }
 
  private:
-  std::string name_;
+  const char* name_;
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -78,8 +78,8 @@ class SafetensorsWriter {
   }
   /// write_folder with the failure as a value; of what it had written before one, complete files may be left.
   Result<void> try_write_folder(const FilePath& folder, const ShardOptions& options = {}) const {
-    const FilePath single = folder / (options.name + ".safetensors");
-    const FilePath index = folder / (options.name + ".safetensors.index.json");
+    const std::string single = folder / (options.name + ".safetensors");
+    const std::string index = folder / (options.name + ".safetensors.index.json");
     const std::vector<std::vector<Tensor>> shards = split(options.shard_bytes);
     if (shards.size() <= 1) {
       if (Result<void> done = try_write(single); !done) return done;
@@ -90,7 +90,7 @@ class SafetensorsWriter {
     const std::string text = index_of(shards, options.name);
     if (Result<void> good = check_index(text); !good) return good;
     for (std::size_t i = 0; i < shards.size(); ++i) {
-      const FilePath path = folder / shard_name(options.name, i, shards.size());
+      const std::string path = folder / shard_name(options.name, i, shards.size());
       if (Result<void> done = write_file(path, in_file_order(shards[i])); !done) return done;
     }
     if (Result<void> done = write_bytes(index, {std::as_bytes(std::span(text))}); !done) return done;
