@@ -16,6 +16,10 @@
 #include <thread>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <immintrin.h>  // the library itself does not include it
+#endif
+
 #define EIGENFORMER_KERNEL <report/limits.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>
 

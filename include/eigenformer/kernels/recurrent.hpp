@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/shape.hpp>
 #include <eigenformer/kernels/simd/activation.hpp>
 #include <eigenformer/kernels/simd/lanes.hpp>
 
