@@ -14,7 +14,9 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// included for the sake of a name. What it sees must live as long: it is for parameters.
 class FilePath {
  public:
+  /// From text that ends in NUL.
   FilePath(const char* name) noexcept : name_(name) {}
+  /// From text.
   FilePath(const std::string& name) noexcept : name_(name.c_str()) {}
   /// From what gives its name as a std::filesystem::path does.
   template <class Path>
@@ -24,7 +26,9 @@ class FilePath {
   }
   FilePath(const Path& path) noexcept : name_(path.c_str()) {}
 
+  /// The name, ending in NUL.
   const char* c_str() const noexcept { return name_; }
+  /// A copy of the name.
   std::string string() const { return name_; }
 
   /// A name in this folder.

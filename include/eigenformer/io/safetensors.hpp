@@ -37,7 +37,7 @@ class SafetensorsFile : public SafetensorsAccess<SafetensorsFile> {
   static Result<SafetensorsFile> try_open(const FilePath& path, const SafetensorsLimits& limits = {}) noexcept {
     Result<InputFile> file = InputFile::open(path);
     if (!file) return file.fault();
-    return opened(SafetensorsContent::open(std::move(*file), limits), path.string());
+    return opened(SafetensorsContent::open(std::move(*file), limits), path.c_str());
   }
   static Result<SafetensorsFile> try_open(std::span<const std::byte> bytes,
                                           const SafetensorsLimits& limits = {}) noexcept {

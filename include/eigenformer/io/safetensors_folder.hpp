@@ -40,7 +40,7 @@ class SafetensorsFolder : public SafetensorsAccess<SafetensorsFolder> {
     const Result<InputDirectory> directory = InputDirectory::open(path, options.links);
     if (!directory) return directory.fault();
     SafetensorsFolder folder;
-    folder.source_.append(path.string());
+    folder.source_.append(path.c_str());
     if (const Result<void> done = folder.open_files(*directory, options); !done) return done.fault();
     return folder;
   }

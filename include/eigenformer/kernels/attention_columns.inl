@@ -5,8 +5,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::atte
 
 /// Which keys some columns see: all of them those of `full`, none a key outside `any`.
 struct PanelKeys {
-  KeyRange any{std::numeric_limits<Index>::max(), 0};
-  KeyRange full{0, std::numeric_limits<Index>::max()};
+  KeyRange any{(std::numeric_limits<Index>::max)(), 0};
+  KeyRange full{0, (std::numeric_limits<Index>::max)()};
 
   void add(const KeyRange& live) {
     full = {(std::max)(full.first, live.first), (std::min)(full.last, live.last)};

@@ -36,6 +36,7 @@ class PackedLinear : public Block<PackedLinear<T, Storage_>> {
     Index rows = 0;  ///< N
   };
 
+  /// A snapshot of the layer, packed for one instruction set.
   explicit PackedLinear(const Linear<T, Storage>& linear, InstructionSet instruction_set = best_instruction_set())
       : weight_(linear.weight.value), instruction_set_(instruction_set) {
     if (linear.bias) bias_.emplace(linear.bias->value);

@@ -49,6 +49,7 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   /// One cache for each layer, stored as T or in half precision.
   template <class Stored>
   using KeyValuesOf = std::vector<KeyValueCache<T, Stored>>;
+  /// The same stored as T.
   using KeyValues = KeyValuesOf<T>;
   /// Whether the output projection is the embedding.
   static constexpr bool tied = std::is_same_v<Output, TiedOutput<T, Storage>>;

@@ -26,7 +26,7 @@ class Llama2cFile {
   static Result<Llama2cFile> try_open(const FilePath& path) noexcept {
     Result<InputFile> input = InputFile::open(path);
     if (!input) return of_format(input.fault());
-    Llama2cFile file(std::move(*input), path.string());
+    Llama2cFile file(std::move(*input), path.c_str());
     if (const Result<void> valid = file.read_header(); !valid) return of_format(valid.fault());
     return file;
   }

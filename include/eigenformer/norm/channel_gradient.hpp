@@ -30,10 +30,10 @@ class ChannelGradient {
  public:
   ChannelGradient(const ChannelGradientProblem<T>& problem, const ChannelTiling& tiling, Context& context)
       : p_(problem), tiling_(tiling), context_(context), scope_(context.scratch()) {
-    const Index slots = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
+    const Index places = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
     count_ = static_cast<double>((std::max)(Index(1), p_.live.count(tiling.rows)) * tiling.group);
-    for (T** const array : {&gain_, &slope_, &level_}) *array = scope_.take<T>(slots * tiling.channels);
-    sums_ = scope_.take<T>(slots * tiling.parts() * 4 * tiling.channels);
+    for (T** const array : {&gain_, &slope_, &level_}) *array = scope_.take<T>(places * tiling.channels);
+    sums_ = scope_.take<T>(places * tiling.parts() * 4 * tiling.channels);
     weight_parts_ = p_.dweight ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
     bias_parts_ = p_.dbias ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
   }

@@ -33,10 +33,10 @@ class ChannelStatistics {
  public:
   ChannelStatistics(const ChannelProblem<T>& problem, const ChannelTiling& tiling, Context& context)
       : p_(problem), tiling_(tiling), context_(context), scope_(context.scratch()) {
-    const Index slots = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
+    const Index places = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
     count_ = static_cast<double>(p_.live.count(tiling.rows)) * static_cast<double>(tiling.group);
-    for (T** const array : {&scale_, &shift_, &factor_, &offset_}) *array = scope_.take<T>(slots * tiling.channels);
-    sums_ = scope_.take<T>(slots * tiling.parts() * 4 * tiling.channels);
+    for (T** const array : {&scale_, &shift_, &factor_, &offset_}) *array = scope_.take<T>(places * tiling.channels);
+    sums_ = scope_.take<T>(places * tiling.parts() * 4 * tiling.channels);
   }
 
   /// Writes y, z and the statistics.
