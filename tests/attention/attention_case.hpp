@@ -237,6 +237,16 @@ void expect_row_nmse(const std::vector<T>& actual, const Expected& expected, dou
   EXPECT_TRUE(support::within(report, tolerance));
 }
 
+/// Whether two ways of computing the same have the same bits. Under -ffast-math the compiler orders the additions of
+/// portable code anew in each of them.
+inline bool keeps_bits([[maybe_unused]] ef::InstructionSet set) {
+#if defined(__FAST_MATH__)
+  return set != ef::InstructionSet::portable;
+#else
+  return true;
+#endif
+}
+
 /// Calls f with a Context for each instruction set that this machine has.
 template <class Function>
 void for_each_instruction_set(const Function& f) {
