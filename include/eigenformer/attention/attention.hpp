@@ -70,8 +70,8 @@ void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionO
 
 }  // namespace detail
 
-/// y = softmax(mask(cap(softmax_scale q k^T))) v, row by row (Vaswani et al. 2017, equation 1), in that order: scale,
-/// softcap, mask, softmax. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
+/// y = softmax(mask(cap(softmax_scale q k^T) + bias)) v, row by row (Vaswani et al. 2017, equation 1), in that order:
+/// scale, softcap, bias, mask, softmax. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
 /// skipped. A query that sees no key yields zeros and a log-sum-exp of -infinity. A score of NaN or +infinity makes its
 /// own row NaN and no other; keys and values that a row does not see leave no trace in it, NaN or not.
 ///   throws ShapeError for shapes that do not fit, OptionError for a negative softcap, and what the mask throws
@@ -81,7 +81,11 @@ void attention(const AttentionInputs<T>& inputs, const AttentionOutputs<T>& outp
   detail::check_attention(inputs, outputs.y.shape(), mask, options);
   const ProfileScope profile(context, "attention");
   ScratchScope scope(context.scratch());
-  const kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, mask, options, scope);
+  const detail::BoundMask<Mask> bound{mask, detail::extent_of(inputs)};
+  kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, bound, options, scope);
+  if (!inputs.bias.empty()) {
+    problem.bias = detail::bias_rows(detail::ScoreBiasLayout<T>(inputs.bias, problem.group()), scope);
+  }
   detail::run_attention(problem, outputs, scope, context);
 }
 

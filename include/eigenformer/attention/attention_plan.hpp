@@ -3,6 +3,7 @@
 
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/score_bias.hpp>
 #include <eigenformer/core/scratch.hpp>
 
 #include <cmath>
@@ -21,9 +22,15 @@ template <class T>
 struct AttentionInputs {
   ConstHeadsView<T> query;
   std::span<const KeyValueSegment<T>> segments;
+  ScoreBias<T> bias{};  ///< added to the scores
 };
 
 namespace detail {
+
+template <class T>
+AttentionExtent extent_of(const AttentionInputs<T>& inputs) {
+  return {inputs.query.batch(), inputs.query.length(), key_count(inputs.segments)};
+}
 
 template <class T, AttentionMask Mask>
 void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mask& mask,
@@ -38,15 +45,39 @@ void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mas
           "expected heads divisible by kv_heads, got ", query.heads(), " heads and ", values.heads(), " kv_heads");
   require_shape({query.batch(), query.length(), query.heads(), values.head_dim()}, y, "attention", "y");
   require<OptionError>(options.softcap >= 0, "attention", "expected softcap of at least 0, got ", options.softcap);
-  mask.check({query.batch(), query.length(), key_count(inputs.segments)});
+  if (!inputs.bias.empty()) {
+    require_shape({query.heads(), query.length(), key_count(inputs.segments)}, inputs.bias.shape(), "attention",
+                  "a bias for [heads, queries, keys]");
+  }
+  mask.check(extent_of(inputs));
 }
+
+/// A mask together with the call that it is for, as long as that lasts.
+template <AttentionMask Mask>
+struct BoundMask {
+  const Mask& mask;
+  AttentionExtent extent;
+
+  /// For the kernels, if the mask's rows are no single runs.
+  kernels::LivePattern pattern() const {
+    if constexpr (PatternMask<Mask>) {
+      return {this, [](const void* self, Index batch, Index query, Index first) {
+                const auto& bound = *static_cast<const BoundMask*>(self);
+                return bound.mask.live_bits(bound.extent, batch, query, first);
+              }};
+    } else {
+      return {};
+    }
+  }
+};
 
 /// The problem as the kernels see it, with the live keys of every query in scratch memory.
 template <class T, AttentionMask Mask>
-kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const Mask& mask,
+kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const BoundMask<Mask>& bound,
                                                const AttentionOptions& options, ScratchScope& scope) {
   const ConstHeadsView<T>& query = inputs.query;
-  const AttentionExtent extent{query.batch(), query.length(), key_count(inputs.segments)};
+  const Mask& mask = bound.mask;
+  const AttentionExtent& extent = bound.extent;
   KeyRange* const live = scope.take<KeyRange>(extent.batch * extent.queries);
   for (Index b = 0; b < extent.batch; ++b) {
     for (Index s = 0; s < extent.queries; ++s) {
@@ -66,7 +97,16 @@ kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs,
   problem.value_dim = inputs.segments.front().values.head_dim();
   problem.scale = static_cast<T>(options.softmax_scale.value_or(1 / root));
   problem.softcap = static_cast<T>(options.softcap);
+  problem.pattern = bound.pattern();
   return problem;
+}
+
+/// The bias of a call whose tasks have so many query heads, laid out in scratch memory.
+template <class T>
+kernels::ScoreBiasRows<T> bias_rows(const ScoreBiasLayout<T>& layout, ScratchScope& scope) {
+  T* const data = scope.take<T>(layout.size());
+  layout.spread(data);
+  return layout.rows(data);
 }
 
 /// Scores that the mask leaves alive, times the arithmetic of one: what a call costs.

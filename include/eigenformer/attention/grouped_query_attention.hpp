@@ -61,7 +61,7 @@ class GroupedQueryAttention
         query_norm(detail::norm_over<QueryKeyNorm>(options.head_dim, options.query_key_norm)),
         key_norm(query_norm),
         inner_norm(detail::norm_over<InnerNorm>(options.heads * options.value_dim, options.inner_norm)),
-        position(make_position()) {}
+        position(make_position(random)) {}
 
   Index input_features() const { return options.dim; }
   Index output_features() const { return options.dim; }
@@ -96,7 +96,8 @@ class GroupedQueryAttention
     if (cache) cache->remember(mask, extent);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{k, v}};
-    attention<T>({q, segments}, {attended, cache ? cache->log_sum_exp.data() : nullptr}, mask, scoring(), context);
+    attention<T>({q, segments, distance_biases(extent, scope)}, {attended, cache ? cache->log_sum_exp.data() : nullptr},
+                 mask, scoring(), context);
     const RowsView<T> normed = cache && normalises_inside
                                    ? scope.rows<T>(rows(attended).rows(), rows(attended).features())
                                    : rows(attended);  // backward wants attended as it is
@@ -130,7 +131,8 @@ class GroupedQueryAttention
     position.apply(k, before, context);
     key_values.append(k, v);
     const KeyValueSegment<T> segments[] = {key_values.segment()};
-    attention<T>({q, segments}, {attended, nullptr}, mask, scoring(), context);
+    const AttentionExtent together{extent.batch, extent.queries, before + extent.keys};
+    attention<T>({q, segments, distance_biases(together, scope)}, {attended, nullptr}, mask, scoring(), context);
     inner_norm.forward(rows(attended), rows(attended), context);
     output.forward(constant(rows(attended)), y, context);
   }
@@ -159,9 +161,15 @@ class GroupedQueryAttention
     inner_norm.backward(rows(dattended), cache.inner_norm, rows(dattended), context);
     const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
     const KeyValueGradient<T> gradients[] = {{dk, dv}};
-    attention_backward<T>({queries(extent, cache.queries.data()), segments},
-                          {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
-                          {dq, gradients}, detail::RememberedMask{cache.live.data()}, scoring(), context);
+    T* const dbiases = trains_biases() ? scope.take<T>(distances(extent) * options.heads) : nullptr;
+    detail::with_remembered_mask(cache, [&](const auto& mask) {
+      attention_backward<T>({queries(extent, cache.queries.data()), segments, distance_biases(extent, scope)},
+                            {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
+                            {dq, gradients, dbiases}, mask, scoring(), context);
+    });
+    if constexpr (detail::LearnsDistanceBiases<Position, T>) {
+      if (dbiases) position.distance_biases_backward(1 - extent.keys, distances(extent), dbiases);
+    }
     position.apply_backward(dq, 0, context);
     position.apply_backward(dk, 0, context);
     query_norm.backward(head_rows(dq), cache.query_norm, head_rows(dq), context);
@@ -187,6 +195,7 @@ class GroupedQueryAttention
     visit("query_norm", self.query_norm);
     visit("key_norm", self.key_norm);
     visit("inner_norm", self.inner_norm);
+    if constexpr (detail::LearnsDistanceBiases<Position, T>) visit("position", self.position);
   }
 
   GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options> options;
@@ -219,13 +228,40 @@ class GroupedQueryAttention
     chosen.bias = options.bias;
     return Projection_(chosen, random.split());
   }
-  Position make_position() {
+  Position make_position([[maybe_unused]] Random& random) {
+    if constexpr (requires { options.position.heads; }) {
+      if (options.position.heads == 0) options.position.heads = options.heads;
+    }
     if constexpr (std::is_constructible_v<Position, RotaryOptions>) {
       if (options.position.head_dim == 0) options.position.head_dim = options.head_dim;
       if (options.position.rotary_dim == 0) options.position.rotary_dim = options.head_dim;
       return Position(options.position);
+    } else if constexpr (std::is_constructible_v<Position, detail::position_options<Position>, Random>) {
+      return Position(options.position, random.split());
+    } else if constexpr (std::is_constructible_v<Position, detail::position_options<Position>>) {
+      return Position(options.position);
     } else {
       return Position();
+    }
+  }
+  /// Distances between a query and a key.
+  static Index distances(const AttentionExtent& e) { return (std::max)(e.queries + e.keys - 1, Index(0)); }
+  /// What the positions add to scores, in scratch memory.
+  ScoreBias<T> distance_biases([[maybe_unused]] const AttentionExtent& extent,
+                               [[maybe_unused]] ScratchScope& scope) const {
+    if constexpr (detail::HasDistanceBiases<Position, T>) {
+      T* const biases = scope.take<T>(options.heads * distances(extent));
+      position.distance_biases(1 - extent.keys, distances(extent), biases);
+      return ScoreBias<T>::by_distance(biases, options.heads, extent.queries, extent.keys);
+    } else {
+      return {};
+    }
+  }
+  bool trains_biases() const {
+    if constexpr (detail::LearnsDistanceBiases<Position, T>) {
+      return position.weight.trainable;
+    } else {
+      return false;
     }
   }
   AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
@@ -252,6 +288,10 @@ class GroupedQueryAttention
     check_projection(key, options.memory_dim, options.kv_heads * options.head_dim, "key");
     check_projection(value, options.memory_dim, options.kv_heads * options.value_dim, "value");
     check_projection(output, options.heads * options.value_dim, options.dim, "output");
+    if constexpr (detail::HasDistanceBiases<Position, T>) {
+      require(position.heads() == options.heads, block, "expected position of ", options.heads, " heads, got ",
+              position.heads());
+    }
     detail::require_norm_over(options.head_dim, query_norm, block, "query_norm");
     detail::require_norm_over(options.head_dim, key_norm, block, "key_norm");
     detail::require_norm_over(options.heads * options.value_dim, inner_norm, block, "inner_norm");

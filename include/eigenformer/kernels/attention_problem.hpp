@@ -4,6 +4,7 @@
 #include <eigenformer/core/stored_heads.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
@@ -33,6 +34,27 @@ inline const int seeded_bug = EIGENFORMER_SEEDED_BUG;
 inline constexpr int seeded_bug = 0;
 #endif
 
+/// Which keys a query sees, of a mask that lets it see more than one run of them: bit i of the result is key first + i.
+/// It says so of keys between the first and the last that the query sees.
+struct LivePattern {
+  const void* mask = nullptr;
+  std::uint64_t (*keys)(const void* mask, Index batch, Index query, Index first) = nullptr;  ///< null: one run each
+};
+
+/// What is added to the scores, laid out so that it is contiguous along a task's columns: that of column c and key t of
+/// the tasks whose first query head is h lies at data[h / heads * heads_step + c + t * key_step], and may be read, though
+/// not used, one vector behind the last column.
+template <class T>
+struct ScoreBiasRows {
+  const T* data = nullptr;  ///< null: nothing is added
+  Index heads = 1;          ///< query heads side by side, as tasks have them
+  Index heads_step = 0;
+  Index key_step = 0;
+
+  /// From where on the biases of a task's column go with its keys.
+  Index at(Index first_head, Index column) const { return first_head / heads * heads_step + column; }
+};
+
 /// One call of attention as the kernels see it; all shapes are checked before.
 template <class T>
 struct AttentionProblem {
@@ -44,6 +66,8 @@ struct AttentionProblem {
   Index value_dim = 0;  ///< d_v
   T scale = 1;          ///< factor of the scores
   T softcap = 0;        ///< 0 is none
+  ScoreBiasRows<T> bias;
+  LivePattern pattern;
 
   /// Query heads that share one key/value head.
   Index group() const { return query.heads() / kv_heads; }
@@ -174,6 +198,7 @@ struct AttentionGradient {
   ConstHeadsView<T> dy;  ///< [B, S, H, d_v]
   const T* log_sum_exp;  ///< [B, H, S]
   HeadsView<T> dquery;   ///< [B, S, H, d_k]
+  T* dbias = nullptr;    ///< as the problem's bias of one batch lies, to be added to; null if it is not wanted
 };
 
 /// Where one task of backward leaves dk and dv, with room for one tile of keys more.
