@@ -20,6 +20,9 @@
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
 #include <eigenformer/attention/packed.hpp>
+#include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/ragged.hpp>
+#include <eigenformer/attention/rolling_key_value_cache.hpp>
 #include <eigenformer/attention/score_bias.hpp>
 #include <eigenformer/attention/sliding_window.hpp>
 #include <eigenformer/attention/strided.hpp>

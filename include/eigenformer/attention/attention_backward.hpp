@@ -20,7 +20,8 @@ template <class T>
 struct AttentionGradients {
   HeadsView<T> query;
   std::span<const KeyValueGradient<T>> segments;
-  T* bias = nullptr;  ///< as the bias of the inputs lies, summed over the batch; null if it is not wanted
+  T* bias = nullptr;   ///< as the bias of the inputs lies, summed over the batch; null if it is not wanted
+  T* sinks = nullptr;  ///< [H], summed over the batch; null if it is not wanted
 };
 
 namespace detail {
@@ -34,6 +35,10 @@ void check_attention_gradients(const AttentionInputs<T>& inputs, const Attention
                       "expected the log_sum_exp of forward, got null");
   require<ValueError>(gradients.bias == nullptr || !inputs.bias.empty(), "attention_backward",
                       "expected the bias that a gradient is asked of, got none");
+  require<ValueError>(gradients.sinks == nullptr || !inputs.sinks.empty(), "attention_backward",
+                      "expected the sinks that a gradient is asked of, got none");
+  require<ValueError>(inputs.first_segment.empty(), "attention_backward",
+                      "expected segments that all sequences share, got first_segment");
   require(inputs.segments.size() == gradients.segments.size(), "attention_backward", "expected gradients of ",
           inputs.segments.size(), " segments, got ", gradients.segments.size());
   for (std::size_t i = 0; i < inputs.segments.size(); ++i) {
@@ -123,12 +128,33 @@ void run_attention_backward(kernels::AttentionProblem<T> problem, const ScoreBia
                        [&](Index group) { gather(group, group * parts); });
 }
 
+/// dsink = -sum over batch and queries of exp(sink - log_sum_exp) dy . y, for each head in that order.
+template <class T>
+void run_sinks_backward(std::span<const T> sinks, const AttentionUpstream<T>& upstream, T* dsinks, Context& context) {
+  const ConstHeadsView<T>& y = upstream.y;
+  const double operations = static_cast<double>(y.batch() * y.heads() * y.length() * (y.head_dim() + 20));
+  context.parallel_for(y.heads(), operations, [&](Index h) {
+    T sum = 0;
+    for (Index b = 0; b < y.batch(); ++b) {
+      for (Index s = 0; s < y.length(); ++s) {
+        const T* const row = y.at(b, s, h);
+        const T* const drow = upstream.dy.at(b, s, h);
+        T delta = 0;
+        for (Index e = 0; e < y.head_dim(); ++e) delta += drow[e] * row[e];
+        const T z = upstream.log_sum_exp[(b * y.heads() + h) * y.length() + s];
+        sum -= std::exp(sinks[static_cast<std::size_t>(h)] - z) * delta;
+      }
+    }
+    dsinks[h] = sum;
+  });
+}
+
 }  // namespace detail
 
 /// Gradients of attention, with the scores made again tile by tile and never held (Dao et al. 2022, algorithm 4). With
 /// p = exp(score - log_sum_exp), dp = dy v^T and delta = dy . y:
 ///   dv = p^T dy,   dbias = p (dp - delta),   ds = dbias cap'(score),   dq = softmax_scale ds k,
-///   dk = softmax_scale ds^T q
+///   dk = softmax_scale ds^T q,   dsink = -exp(sink - log_sum_exp) delta
 /// The gradients given are overwritten. A query that sees no key has none, and neither has a key that no query sees;
 /// what such keys and values hold does not matter.
 ///   throws ShapeError for shapes that do not fit, ValueError if log_sum_exp is null, and what attention throws
@@ -143,6 +169,7 @@ void attention_backward(const AttentionInputs<T>& inputs, const AttentionUpstrea
   const detail::BoundMask<Mask> bound{mask, detail::extent_of(inputs)};
   detail::run_attention_backward(detail::attention_problem(inputs, bound, options, scope), inputs.bias, upstream,
                                  gradients, scope, context);
+  if (gradients.sinks != nullptr) detail::run_sinks_backward(inputs.sinks, upstream, gradients.sinks, context);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

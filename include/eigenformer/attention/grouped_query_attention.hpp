@@ -7,6 +7,8 @@
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
+#include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/random.hpp>
@@ -105,36 +107,66 @@ class GroupedQueryAttention
     output.forward(constant(normed), y, context, cache ? &cache->output : nullptr);
   }
 
-  /// Self-attention of positions that follow those in the cache, which it appends to: a whole prompt, a part of one, or
+  /// Self-attention of positions that follow those in a key/value cache, which it appends to: a whole prompt, a part of one, or
   /// a single token; y is what one forward of all positions gives for these, with keys and values rounded to what the
   /// cache stores.   x, y: [B, S, dim]
-  template <AttentionMask Mask, class Storage>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, KeyValueCache<T, Storage>& key_values,
+  template <AttentionMask Mask, KeyValueStore<T> Store>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Store& key_values,
                Context& context) const {
     const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
     const Index before = key_values.length();
-    check(key_values.options(), extent);
+    const auto& o = key_values.options();
+    check_stored({o.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
     key_values.require_room(extent.queries);
-    mask.check({extent.batch, extent.queries, before + extent.keys});
+    const AttentionExtent together{extent.batch, extent.queries, key_values.kept(extent.queries)};
+    mask.check(together);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
     const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
     const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
     const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
     const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
-    query.forward(x, rows(q), context);
-    key.forward(x, rows(k), context);
-    value.forward(x, rows(v), context);
-    query_norm.forward(head_rows(q), head_rows(q), context);
-    key_norm.forward(head_rows(k), head_rows(k), context);
+    project(x, q, k, v, context);
     position.apply(q, before, context);
     position.apply(k, before, context);
     key_values.append(k, v);
-    const KeyValueSegment<T> segments[] = {key_values.segment()};
-    const AttentionExtent together{extent.batch, extent.queries, before + extent.keys};
+    const auto segments = key_values.segments();
     attention<T>({q, segments, distance_biases(together, scope)}, {attended, nullptr}, mask, scoring(), context);
-    inner_norm.forward(rows(attended), rows(attended), context);
-    output.forward(constant(rows(attended)), y, context);
+    finish(attended, y, context);
+  }
+
+  /// The same of several sequences of different length in a paged cache: row b of the batch follows sequence
+  /// sequences[b], and the mask sees each as if it were alone.   x, y: [B, S, dim]    sequences: [B]
+  template <AttentionMask Mask, class Storage>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
+               PagedKeyValueCache<T, Storage>& key_values, std::span<const Index> sequences, Context& context) const {
+    static_assert(!detail::HasDistanceBiases<Position, T>,
+                  "attention: positions that add to scores need sequences of the same length");
+    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
+    const PagedKeyValueCacheOptions& o = key_values.options();
+    require_shape({extent.batch}, {static_cast<Index>(sequences.size())}, block, "sequences");
+    check_stored({extent.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
+    key_values.require_room(sequences, extent.queries);
+    for (const Index sequence : sequences) {
+      mask.check({extent.batch, extent.queries, key_values.length(sequence) + extent.queries});
+    }
+    const ProfileScope profile(context, block);
+    ScratchScope scope(context.scratch());
+    const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
+    const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
+    const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
+    const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
+    project(x, q, k, v, context);
+    for (Index b = 0; b < extent.batch; ++b) {
+      const Index before = key_values.length(sequences[static_cast<std::size_t>(b)]);
+      position.apply(view(q.at(b, 0, 0), 1, q.length(), q.heads(), q.head_dim()), before, context);
+      position.apply(view(k.at(b, 0, 0), 1, k.length(), k.heads(), k.head_dim()), before, context);
+    }
+    key_values.append(sequences, k, v);
+    const PagedSelection<T>& there = key_values.select(sequences);
+    attention<T>({q, there.segments, {}, {}, there.first_segment}, {attended, nullptr},
+                 Ragged<Mask>{there.lengths, mask}, scoring(), context);
+    finish(attended, y, context);
   }
 
   /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
@@ -213,7 +245,7 @@ class GroupedQueryAttention
   friend Views;
   using Views::constant, Views::head_rows, Views::rows;
   using Views::key_size, Views::query_size, Views::result_size, Views::value_size;
-  using Views::keys, Views::queries, Views::results, Views::values;
+  using Views::keys, Views::queries, Views::results, Views::values, Views::view;
 
   static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
 
@@ -264,6 +296,18 @@ class GroupedQueryAttention
       return false;
     }
   }
+  void project(ConstTensorView<T, 3> x, const HeadsView<T>& q, const HeadsView<T>& k, const HeadsView<T>& v,
+               Context& context) const {
+    query.forward(x, rows(q), context);
+    key.forward(x, rows(k), context);
+    value.forward(x, rows(v), context);
+    query_norm.forward(head_rows(q), head_rows(q), context);
+    key_norm.forward(head_rows(k), head_rows(k), context);
+  }
+  void finish(const HeadsView<T>& attended, TensorView<T, 3> y, Context& context) const {
+    inner_norm.forward(rows(attended), rows(attended), context);
+    output.forward(constant(rows(attended)), y, context);
+  }
   AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
 
   static T* memory_for(Buffer<T>* kept, ScratchScope& scope, Index size) {
@@ -300,11 +344,11 @@ class GroupedQueryAttention
     require(part.input_features() == in && part.output_features() == out, block, "expected ", name, " to map ", in,
             " to ", out, " features, got ", part.input_features(), " to ", part.output_features());
   }
-  void check(const KeyValueCacheOptions& o, const AttentionExtent& extent) const {
+  /// stored: [batch, kv_heads, head_dim, value_dim] of a key/value cache
+  void check_stored(const Shape& stored, Index batch) const {
     require(options.memory_dim == options.dim, block, "expected memory_dim equal to dim for self-attention, got ",
             options.memory_dim, " and ", options.dim);
-    require_shape({extent.batch, options.kv_heads, options.head_dim, options.value_dim},
-                  {o.batch, o.kv_heads, o.head_dim, o.value_dim}, block,
+    require_shape({batch, options.kv_heads, options.head_dim, options.value_dim}, stored, block,
                   "a key/value cache [batch, kv_heads, head_dim, value_dim]");
   }
   void check(const Cache& cache, const AttentionExtent& extent) const {

@@ -60,7 +60,8 @@ template <class T>
 struct AttentionProblem {
   ConstHeadsView<T> query;                       ///< [B, S, H, d_k]
   std::span<const KeyValueSegment<T>> segments;  ///< together [B, T, Hkv, d_k] and [B, T, Hkv, d_v]
-  const KeyRange* live = nullptr;                ///< [B, S], within 0 .. T
+  const Index* first_segment = nullptr;  ///< [B], where each sequence has segments of its own, of one batch each
+  const KeyRange* live = nullptr;        ///< [B, S], within 0 .. T
   Index kv_heads = 0;
   Index keys = 0;       ///< T
   Index value_dim = 0;  ///< d_v
@@ -135,7 +136,12 @@ class KeyTiles {
  public:
   /// Of the keys that one task looks at.
   KeyTiles(const AttentionProblem<T>& problem, const AttentionTask& task, KeyRange range)
-      : problem_(problem), task_(task), position_(range.first), last_(range.last) {}
+      : problem_(problem),
+        task_(task),
+        batch_(problem.first_segment ? 0 : task.batch),
+        position_(range.first),
+        last_(range.last),
+        segment_(problem.first_segment ? static_cast<std::size_t>(problem.first_segment[task.batch]) : 0) {}
 
   /// The next tile, of at most that many rows; false behind the last.
   bool next(KeyTile<T>& tile, Index most_rows) {
@@ -146,8 +152,8 @@ class KeyTiles {
     }
     const KeyValueSegment<T>& segment = problem_.segments[segment_];
     const Index inside = position_ - begin_;
-    tile.keys = StoredRows<T>(segment.keys, task_.batch, inside, task_.kv_head);
-    tile.values = StoredRows<T>(segment.values, task_.batch, inside, task_.kv_head);
+    tile.keys = StoredRows<T>(segment.keys, batch_, inside, task_.kv_head);
+    tile.values = StoredRows<T>(segment.values, batch_, inside, task_.kv_head);
     tile.first = position_;
     // Tiles begin at multiples of their size, so that where they lie does not depend on where the range begins.
     const Index to_boundary = most_rows - inside % most_rows;
@@ -159,9 +165,10 @@ class KeyTiles {
  private:
   const AttentionProblem<T>& problem_;
   const AttentionTask& task_;
+  Index batch_;
   Index position_;
   Index last_;
-  std::size_t segment_ = 0;
+  std::size_t segment_;
   Index begin_ = 0;
 };
 
