@@ -11,6 +11,8 @@ constexpr std::array<std::array<Index, 2>, 5> all_heads = {{{1, 1}, {3, 3}, {6, 
 constexpr std::array<std::array<Index, 2>, 9> all_lengths = {
     {{1, 1}, {1, 61}, {7, 3}, {3, 71}, {29, 31}, {13, 131}, {67, 19}, {2, 129}, {17, 67}}};
 
+Masked mask_of(Index number) { return static_cast<Masked>(number); }
+
 bool needs_one_batch(Masked mask) {
   return mask == Masked::packed || mask == Masked::packed_causal || mask == Masked::packed_strided;
 }
@@ -48,8 +50,6 @@ std::vector<Case> combinations(Index from, Index to) {
   }
   return cases;
 }
-
-Masked mask_of(Index number) { return static_cast<Masked>(number); }
 
 /// A part of the masks for each test, so that they run side by side.
 class Combinations : public testing::TestWithParam<Index> {};
