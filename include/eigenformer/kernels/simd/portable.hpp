@@ -18,7 +18,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
 //   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
 //   product(a, b) = a b, where there is fma as fast as ever if it is denormal or vanishes, and with a zero of any sign;
-//   shrink<n>(a) = a 2^-n, rounded once where it is denormal, and at most half as slow again there;
+//   shrink<n>(a) = a 2^-n, rounded once where it is denormal; without a product that vanishes, which some processors
+//     need a hundred cycles for;
 //   exp2_of_low_bits(a) = 2^(n / exp2_steps<T>) where the low bits of a, a number near 1.5 2^m, hold n and the bias of
 //     the exponent exp2_steps<T> times, rounded to nearest; as fine as a register serves as a table;
 //   stream(x, p) stores at a multiple of the vector's size, past the cache where there is a way (here not), and
@@ -332,17 +333,13 @@ EIGENFORMER_INLINE Vec<T> shrink_in_steps(Vec<T> a) {
   const Vec<T> denormal = shrink_to_denormal<n>(select(small, a, Vec<T>::zero()));
   return from_bits<T>(bits(denormal) | bits(opaque(select(small, Vec<T>::zero(), a) * read_here(factor))));
 }
+/// What would vanish is zero before.
 template <int n, class T>
 EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
-  using Bits = typename Mask<T>::Bits;
-  using Unsigned = std::make_unsigned_t<Bits>;
-  typedef Unsigned UnsignedNative __attribute__((vector_size(16)));
-  constexpr Bits lowest = (std::numeric_limits<Bits>::min)();
-  constexpr T factor = inverse_power_of_two<T>(n);
-  constexpr auto limit = std::bit_cast<Bits>((std::numeric_limits<T>::min)() / factor);
-  const auto less_one = (UnsignedNative)bits(abs(a)) + (static_cast<Unsigned>(lowest) - 1);  // 0 becomes the largest
-  if (any(Mask<T>{(typename Mask<T>::Native)less_one < lowest + (limit - 1)})) return shrink_in_steps<n>(a);
-  return opaque(a * Vec<T>::broadcast(factor));
+  using Limits = std::numeric_limits<T>;
+  constexpr T half_step = (Limits::min)() / inverse_power_of_two<T>(n) * (Limits::epsilon() / 2);
+  const typename Mask<T>::Native stays = bits(abs(a)) > std::bit_cast<typename Mask<T>::Bits>(half_step);
+  return opaque(from_bits<T>(bits(a) & stays) * Vec<T>::broadcast(inverse_power_of_two<T>(n)));
 }
 
 template <class T>
