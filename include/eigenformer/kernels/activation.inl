@@ -28,7 +28,7 @@ struct ActivateBackwardStep {
   T* dx;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(evaluate(A(), lanes.load(x + i)).derivative.times(lanes.load(dy + i)), dx + i);
+    lanes.store(evaluate<Factor>(A(), lanes.load(x + i)).derivative.times(lanes.load(dy + i)), dx + i);
   }
 };
 template <class A, class T>
@@ -44,7 +44,7 @@ struct GatedStep {
   T* y;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(evaluate(A(), lanes.load(gate + i)).value.times(lanes.load(up + i)), y + i);
+    lanes.store(evaluate<Factor>(A(), lanes.load(gate + i)).value.times(lanes.load(up + i)), y + i);
   }
 };
 template <class A, class T>
@@ -64,7 +64,7 @@ struct GatedBackwardStep {
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
     const Vec<T> upstream = lanes.load(dy + i);
     const Vec<T> linear = lanes.load(up + i);
-    const Curve<T> curve = evaluate(A(), lanes.load(gate + i));
+    const Curve<T> curve = evaluate<Factor>(A(), lanes.load(gate + i));
     lanes.store(curve.derivative.times(opaque(upstream * linear)), dgate + i);
     lanes.store(curve.value.times(upstream), dup + i);
   }

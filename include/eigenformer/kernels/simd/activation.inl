@@ -8,6 +8,20 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::simd::EIGENFORMER_TARGET {
 
+/// What a curve is asked for, as `Use`. A factor's lanes count as far before they are denormal, as its products may be.
+struct Alone {
+  template <class T>
+  static constexpr T last(T normal) {
+    return normal;
+  }
+};
+struct Factor {
+  template <class T>
+  static constexpr T last(T normal) {
+    return normal * T(0.875);
+  }
+};
+
 /// The lanes in which a tail is denormal or has vanished. Portable code has a way of its own for them, if there are any.
 template <class T>
 struct FarTail {
@@ -30,6 +44,7 @@ struct Tailed {
   EIGENFORMER_INLINE Tailed(Vec<T> whole) : near(whole), lifted(whole), far{whole < whole, false} {}
   EIGENFORMER_INLINE Tailed(Vec<T> near_, Vec<T> lifted_, FarTail<T> far_) : near(near_), lifted(lifted_), far(far_) {}
 
+  /// The numbers, of a curve that was asked for Alone: in its far lanes all are denormal or zero.
   EIGENFORMER_INLINE Vec<T> whole() const {
     if constexpr (!fused<T>) {
       if (far.taken) return either(near, shrink_to_denormal<static_cast<int>(exp_lift<T>)>(tail()));
@@ -104,38 +119,38 @@ EIGENFORMER_INLINE Tailed<T> part_less_tail(Vec<T> x, Vec<T> tail, FarTail<T> fa
   }
 }
 
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Identity, Vec<T> x) {
   return {x, Vec<T>::broadcast(T(1))};
 }
 
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Relu, Vec<T> x) {
   const Vec<T> zero = Vec<T>::zero();
   return {positive_part(x), select(zero < x, Vec<T>::broadcast(T(1)), zero)};
 }
 
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(SquaredRelu, Vec<T> x) {
   const Vec<T> p = positive_part(x);
   return {p * p, p + p};
 }
 
 /// On the negative side the numerator is e^x, on the positive side 1.  s' = e^-a / (1 + e^-a)^2
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Sigmoid, Vec<T> x) {
   using Limits = ActivationLimits<T>;
   const Vec<T> a = magnitude(x, Limits::sigmoid);
   const Decay<T> e = decay(exp_lifted_exactly(-a));
   const Vec<T> numerator = select(x < Vec<T>::zero(), e.lifted, Vec<T>::broadcast(exp_lifted_one<T>));
   const Vec<T> inverse = Vec<T>::broadcast(T(1)) / e.one_more;
-  const Vec<T> last = Vec<T>::broadcast(Limits::sigmoid_normal);
+  const Vec<T> last = Vec<T>::broadcast(Use::last(Limits::sigmoid_normal));
   return {lowered_tail(opaque(numerator / e.one_more), far_tail(x < -last)),
           lowered_tail(opaque(e.lifted * inverse) * inverse, far_tail(last < a))};
 }
 
 /// tanh' = 4 e^-2a / (1 + e^-2a)^2
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Tanh, Vec<T> x) {
   const Vec<T> twice = Vec<T>::broadcast(T(2)) * magnitude(x, ActivationLimits<T>::tanh);
   const Decay<T> e = decay(exp_lifted_exactly(-twice));
@@ -157,18 +172,19 @@ EIGENFORMER_INLINE Tailed<T> gated_slope(Vec<T> x, T last, Vec<T> a, Vec<T> slop
   return {select(x < Vec<T>::zero(), negative.near, positive), negative.lifted, negative.far};
 }
 
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Silu, Vec<T> x) {
   using Limits = ActivationLimits<T>;
   const Vec<T> a = magnitude(x, Limits::sigmoid);
   const Decay<T> e = decay(exp_lifted_exactly(-a));
-  return {part_less_tail(x, opaque((a * e.lifted) / e.one_more), far_tail(x < Vec<T>::broadcast(-Limits::silu_normal))),
-          gated_slope(x, Limits::silu_slope_normal, a, Vec<T>::broadcast(T(1)), e)};
+  return {part_less_tail(x, opaque((a * e.lifted) / e.one_more),
+                         far_tail(x < Vec<T>::broadcast(-Use::last(Limits::silu_normal)))),
+          gated_slope(x, Use::last(Limits::silu_slope_normal), a, Vec<T>::broadcast(T(1)), e)};
 }
 
 /// x s(z) with z = 2 sqrt(2 / pi) (a + 0.044715 a^3) = a (c_0 + c_1 a^2). The tail e^-z has as many wrong digits as z
 /// has before the point, so the sum is computed in two parts, the second being what rounding cut off.
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(GeluTanh, Vec<T> x) {
   using Limits = ActivationLimits<T>;
   using Constants = GeluTanhConstants<T>;
@@ -183,9 +199,9 @@ EIGENFORMER_INLINE Curve<T> evaluate(GeluTanh, Vec<T> x) {
   const Vec<T> sum_low = sum_error + fma(cubic, product_error(a, a, square), constants_error);
   const Decay<T> e = decay(exp_lifted_product(a, -sum, -a * sum_low));
   const Vec<T> slope = fma(Vec<T>::broadcast(T(3)) * cubic, square, linear + linear_low);
-  const FarTail<T> far = far_tail(x < Vec<T>::broadcast(-Limits::gelu_tanh_normal));
+  const FarTail<T> far = far_tail(x < Vec<T>::broadcast(-Use::last(Limits::gelu_tanh_normal)));
   return {part_less_tail(x, opaque((a * e.lifted) / e.one_more), far),
-          gated_slope(x, Limits::gelu_tanh_slope_normal, a, slope, e)};
+          gated_slope(x, Use::last(Limits::gelu_tanh_slope_normal), a, slope, e)};
 }
 
 /// The normal distribution's tail over its density, Phi(-a) e^(a^2 / 2) = P / (sqrt(2 pi) a P + Q): its asymptote for
@@ -218,7 +234,7 @@ EIGENFORMER_INLINE NormalTail<double> normal_tail(Vec<double> a) {
 
 /// x Phi(x) = max(x, 0) - a Phi(-a). The square is taken in two parts, as its rounding would cost the tail a^2 / 4 ulp.
 /// Slope: Phi(-a) - a density(a) for x < 0, and one minus that for x >= 0; density(a) = e^(-a^2 / 2) / sqrt(2 pi).
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(Gelu, Vec<T> x) {
   using Limits = ActivationLimits<T>;
   const Vec<T> a = magnitude(x, Limits::gelu);
@@ -227,15 +243,15 @@ EIGENFORMER_INLINE Curve<T> evaluate(Gelu, Vec<T> x) {
   const Vec<T> tail = opaque((bell * r.ap) / r.denominator);
   const Vec<T> density = Vec<T>::broadcast(T(0.39894228040143267794));
   const Vec<T> lifted = opaque(bell * (r.p / r.denominator - a * density));
-  const Vec<T> slope = lowered_tail(lifted, far_tail(Vec<T>::broadcast(Limits::gelu_slope_normal) < a)).near;
+  const Vec<T> slope = lowered_tail(lifted, far_tail(Vec<T>::broadcast(Use::last(Limits::gelu_slope_normal)) < a)).near;
   const Vec<T> one = Vec<T>::broadcast(T(1));
-  return {part_less_tail(x, tail, far_tail(x < Vec<T>::broadcast(-Limits::gelu_normal))),
+  return {part_less_tail(x, tail, far_tail(x < Vec<T>::broadcast(-Use::last(Limits::gelu_normal)))),
           Tailed<T>(select(x < Vec<T>::zero(), slope, one - slope), lifted,
-                    far_tail(x < Vec<T>::broadcast(-Limits::gelu_slope_normal)))};
+                    far_tail(x < Vec<T>::broadcast(-Use::last(Limits::gelu_slope_normal))))};
 }
 
 /// x c with c = min(max(x + 3, 0), 6) / 6; x is cut at -3, where c is zero, so that -infinity gives 0 too.
-template <class T>
+template <class Use = Alone, class T>
 EIGENFORMER_INLINE Curve<T> evaluate(HardSwish, Vec<T> x) {
   const Vec<T> zero = Vec<T>::zero();
   const Vec<T> one = Vec<T>::broadcast(T(1));
