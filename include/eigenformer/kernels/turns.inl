@@ -30,9 +30,9 @@ struct TurnStep {
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
     const V angle = opaque(position * lanes.load(frequencies + i));
     const V most = round(angle * V::broadcast(0.636619772367581343));
-    const V near = less_quarters(angle, most);
-    const V missed = round(near * V::broadcast(0.636619772367581343));  // by 1, where a double ends
-    const V r = less_quarters(near, missed);
+    const V close = less_quarters(angle, most);
+    const V missed = round(close * V::broadcast(0.636619772367581343));  // by 1, where a double ends
+    const V r = less_quarters(close, missed);
     const V n = most + missed;
     const V square = r * r;
     const V s = fma(r * square,

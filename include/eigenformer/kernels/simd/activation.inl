@@ -33,36 +33,37 @@ EIGENFORMER_INLINE FarTail<T> far_tail(Mask<T> lanes) {
   return {lanes, !fused<T> && any(lanes)};
 }
 
-/// Numbers of a curve that has such a tail. In its lanes they are zero in `near`, and 2^exp_lift times themselves in
+/// Numbers of a curve that has such a tail. In its lanes they are zero in `body`, and 2^exp_lift times themselves in
 /// `lifted`.
 template <class T>
 struct Tailed {
-  Vec<T> near;
+  Vec<T> body;
   Vec<T> lifted;
-  FarTail<T> far;
+  FarTail<T> beyond;
 
-  EIGENFORMER_INLINE Tailed(Vec<T> whole) : near(whole), lifted(whole), far{whole < whole, false} {}
-  EIGENFORMER_INLINE Tailed(Vec<T> near_, Vec<T> lifted_, FarTail<T> far_) : near(near_), lifted(lifted_), far(far_) {}
+  EIGENFORMER_INLINE Tailed(Vec<T> whole) : body(whole), lifted(whole), beyond{whole < whole, false} {}
+  EIGENFORMER_INLINE Tailed(Vec<T> body_, Vec<T> lifted_, FarTail<T> beyond_)
+      : body(body_), lifted(lifted_), beyond(beyond_) {}
 
   /// The numbers, of a curve that was asked for Alone: in its far lanes all are denormal or zero.
   EIGENFORMER_INLINE Vec<T> whole() const {
     if constexpr (!fused<T>) {
-      if (far.taken) return either(near, shrink_to_denormal<static_cast<int>(exp_lift<T>)>(tail()));
+      if (beyond.taken) return either(body, shrink_to_denormal<static_cast<int>(exp_lift<T>)>(tail()));
     }
-    return near;
+    return body;
   }
   /// The product, in an order that -ffast-math does not change.
   EIGENFORMER_INLINE Vec<T> times(Vec<T> y) const {
-    const Vec<T> most = opaque(product(opaque(near), y));
+    const Vec<T> most = opaque(product(opaque(body), y));
     if constexpr (!fused<T>) {
-      if (far.taken) return either(most, shrink_in_steps<static_cast<int>(exp_lift<T>)>(opaque(opaque(tail()) * y)));
+      if (beyond.taken) return either(most, shrink_in_steps<static_cast<int>(exp_lift<T>)>(opaque(opaque(tail()) * y)));
     }
     return most;
   }
 
  private:
-  EIGENFORMER_INLINE Vec<T> tail() const { return select(far.lanes, lifted, Vec<T>::zero()); }
-  EIGENFORMER_INLINE Vec<T> either(Vec<T> a, Vec<T> b) const { return select(far.lanes, b, a); }
+  EIGENFORMER_INLINE Vec<T> tail() const { return select(beyond.lanes, lifted, Vec<T>::zero()); }
+  EIGENFORMER_INLINE Vec<T> either(Vec<T> a, Vec<T> b) const { return select(beyond.lanes, b, a); }
 };
 
 template <class T>
@@ -94,18 +95,18 @@ EIGENFORMER_INLINE Vec<T> positive_part(Vec<T> x) {
 
 /// x without the lanes of the tail, if there are any.
 template <class T>
-EIGENFORMER_INLINE Vec<T> without(FarTail<T> far, Vec<T> x) {
-  if (far.taken) return opaque(select(far.lanes, Vec<T>::zero(), x));
+EIGENFORMER_INLINE Vec<T> without(FarTail<T> beyond, Vec<T> x) {
+  if (beyond.taken) return opaque(select(beyond.lanes, Vec<T>::zero(), x));
   return x;
 }
 /// What is lifted, without the lift.
 template <class T>
-EIGENFORMER_INLINE Tailed<T> lowered_tail(Vec<T> lifted, FarTail<T> far) {
-  return {lowered_normal(without(far, lifted)), lifted, far};
+EIGENFORMER_INLINE Tailed<T> lowered_tail(Vec<T> lifted, FarTail<T> beyond) {
+  return {lowered_normal(without(beyond, lifted)), lifted, beyond};
 }
 /// max(x, 0) - tail, where `tail` is lifted and not negative.
 template <class T>
-EIGENFORMER_INLINE Tailed<T> part_less_tail(Vec<T> x, Vec<T> tail, FarTail<T> far) {
+EIGENFORMER_INLINE Tailed<T> part_less_tail(Vec<T> x, Vec<T> tail, FarTail<T> beyond) {
   const Vec<T> part = positive_part(x);
   if constexpr (fused<T>) {
     return fnma(tail, Vec<T>::broadcast(exp_lowering<T>), part);
@@ -114,8 +115,8 @@ EIGENFORMER_INLINE Tailed<T> part_less_tail(Vec<T> x, Vec<T> tail, FarTail<T> fa
     // have no digit of the tail: they get the bits added that they were cut by.
     const Vec<T> cut = minimum(Vec<T>::broadcast(T(1) / (exp_lowering<T> * 4)), part);
     const Vec<T> difference = opaque(cut * Vec<T>::broadcast(exp_lifted_one<T>)) - tail;
-    const Vec<T> near = lowered_normal(without(far, difference));
-    return {from_bits<T>(bits(near) + (bits(part) - bits(cut))), difference, far};
+    const Vec<T> body = lowered_normal(without(beyond, difference));
+    return {from_bits<T>(bits(body) + (bits(part) - bits(cut))), difference, beyond};
   }
 }
 
@@ -169,7 +170,7 @@ EIGENFORMER_INLINE Tailed<T> gated_slope(Vec<T> x, T last, Vec<T> a, Vec<T> slop
   const Vec<T> steep = a * slope;
   const Tailed<T> negative = lowered_tail(opaque(t * fnma(steep, s, one)), far_tail(x < Vec<T>::broadcast(-last)));
   const Vec<T> positive = s * one_plus_lowered(opaque(steep * t));
-  return {select(x < Vec<T>::zero(), negative.near, positive), negative.lifted, negative.far};
+  return {select(x < Vec<T>::zero(), negative.body, positive), negative.lifted, negative.beyond};
 }
 
 template <class Use = Alone, class T>
@@ -199,8 +200,8 @@ EIGENFORMER_INLINE Curve<T> evaluate(GeluTanh, Vec<T> x) {
   const Vec<T> sum_low = sum_error + fma(cubic, product_error(a, a, square), constants_error);
   const Decay<T> e = decay(exp_lifted_product(a, -sum, -a * sum_low));
   const Vec<T> slope = fma(Vec<T>::broadcast(T(3)) * cubic, square, linear + linear_low);
-  const FarTail<T> far = far_tail(x < Vec<T>::broadcast(-Use::last(Limits::gelu_tanh_normal)));
-  return {part_less_tail(x, opaque((a * e.lifted) / e.one_more), far),
+  const FarTail<T> beyond = far_tail(x < Vec<T>::broadcast(-Use::last(Limits::gelu_tanh_normal)));
+  return {part_less_tail(x, opaque((a * e.lifted) / e.one_more), beyond),
           gated_slope(x, Use::last(Limits::gelu_tanh_slope_normal), a, slope, e)};
 }
 
@@ -243,7 +244,7 @@ EIGENFORMER_INLINE Curve<T> evaluate(Gelu, Vec<T> x) {
   const Vec<T> tail = opaque((bell * r.ap) / r.denominator);
   const Vec<T> density = Vec<T>::broadcast(T(0.39894228040143267794));
   const Vec<T> lifted = opaque(bell * (r.p / r.denominator - a * density));
-  const Vec<T> slope = lowered_tail(lifted, far_tail(Vec<T>::broadcast(Use::last(Limits::gelu_slope_normal)) < a)).near;
+  const Vec<T> slope = lowered_tail(lifted, far_tail(Vec<T>::broadcast(Use::last(Limits::gelu_slope_normal)) < a)).body;
   const Vec<T> one = Vec<T>::broadcast(T(1));
   return {part_less_tail(x, tail, far_tail(x < Vec<T>::broadcast(-Use::last(Limits::gelu_normal)))),
           Tailed<T>(select(x < Vec<T>::zero(), slope, one - slope), lifted,

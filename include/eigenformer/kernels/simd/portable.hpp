@@ -329,9 +329,9 @@ template <int n, class T>
 EIGENFORMER_INLINE Vec<T> shrink_in_steps(Vec<T> a) {
   constexpr T factor = inverse_power_of_two<T>(n);
   constexpr T limit = (std::numeric_limits<T>::min)() / factor;
-  const Mask<T> small = {bits(abs(a)) < std::bit_cast<typename Mask<T>::Bits>(limit)};
-  const Vec<T> denormal = shrink_to_denormal<n>(select(small, a, Vec<T>::zero()));
-  return from_bits<T>(bits(denormal) | bits(opaque(select(small, Vec<T>::zero(), a) * read_here(factor))));
+  const Mask<T> denormals = {bits(abs(a)) < std::bit_cast<typename Mask<T>::Bits>(limit)};
+  const Vec<T> denormal = shrink_to_denormal<n>(select(denormals, a, Vec<T>::zero()));
+  return from_bits<T>(bits(denormal) | bits(opaque(select(denormals, Vec<T>::zero(), a) * read_here(factor))));
 }
 /// What would vanish is zero before.
 template <int n, class T>
