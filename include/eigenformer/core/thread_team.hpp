@@ -14,29 +14,6 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 namespace detail {
 
-/// What Eigen's pool needs to know of threads. Its own environment may allocate for every task; this one holds the
-/// function itself, which std::function keeps in place when it captures no more than a pointer.
-struct ThreadEnvironment {
-  struct Task {
-    std::function<void()> f;
-  };
-  class EnvThread {
-   public:
-    explicit EnvThread(std::function<void()> f) : thread_(std::move(f)) {}
-    ~EnvThread() { thread_.join(); }
-    EnvThread(const EnvThread&) = delete;
-    EnvThread& operator=(const EnvThread&) = delete;
-    void OnCancel() {}
-
-   private:
-    std::thread thread_;
-  };
-
-  EnvThread* CreateThread(std::function<void()> f) { return new EnvThread(std::move(f)); }
-  Task CreateTask(std::function<void()> f) { return Task{std::move(f)}; }
-  void ExecuteTask(const Task& task) { task.f(); }
-};
-
 inline void spin_pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -47,11 +24,13 @@ inline void spin_pause() {
 
 /// A few threads that share loops: the caller and `threads - 1` threads of Eigen's pool. One loop at a time; the caller
 /// takes part and returns when all is done. A helper that sleeps is woken but never waited for: what it does not claim,
-/// the others do. Allocates nothing per loop.
-class ThreadTeam {
+/// the others do. Allocates nothing per loop. A template, so that a file that starts no threads does not compile Eigen's
+/// pool.
+template <class = void>
+class BasicThreadTeam {
  public:
   /// Starts threads - 1 threads, which sleep until they are needed.
-  explicit ThreadTeam(int threads) : threads_(threads) {
+  explicit BasicThreadTeam(int threads) : threads_(threads) {
     if (threads > 1) pool_ = std::make_unique<Pool>(threads - 1);
   }
 
@@ -77,7 +56,29 @@ class ThreadTeam {
   }
 
  private:
-  using Pool = Eigen::ThreadPoolTempl<detail::ThreadEnvironment>;
+  /// What Eigen's pool needs to know of threads. Its own environment may allocate for every task; this one holds the
+  /// function itself, which std::function keeps in place when it captures no more than a pointer.
+  struct Environment {
+    struct Task {
+      std::function<void()> f;
+    };
+    class EnvThread {
+     public:
+      explicit EnvThread(std::function<void()> f) : thread_(std::move(f)) {}
+      ~EnvThread() { thread_.join(); }
+      EnvThread(const EnvThread&) = delete;
+      EnvThread& operator=(const EnvThread&) = delete;
+      void OnCancel() {}
+
+     private:
+      std::thread thread_;
+    };
+
+    EnvThread* CreateThread(std::function<void()> f) { return new EnvThread(std::move(f)); }
+    Task CreateTask(std::function<void()> f) { return Task{std::move(f)}; }
+    void ExecuteTask(const Task& task) { task.f(); }
+  };
+  using Pool = Eigen::ThreadPoolTempl<Environment>;
 
   void wake(Index helpers) {
     for (Index i = scheduled_.load(std::memory_order_relaxed); i < helpers; ++i) {
@@ -129,5 +130,8 @@ class ThreadTeam {
   std::atomic<bool> open_{false};
   std::unique_ptr<Pool> pool_;  // last: its threads use the members above until it is gone
 };
+
+/// The one kind of team.
+using ThreadTeam = BasicThreadTeam<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -24,13 +24,14 @@ inline std::vector<double> geometric_frequencies(Index dim, double base) {
 /// which adds about two roundings in double to those of position times frequency. Each value depends on its position
 /// alone, so that decoding one step at a time gives what the whole sequence gives. Nothing is kept between calls: a
 /// table would either bound the positions or have to grow under a const call.
-class PositionAngles {
+template <class = void>
+class BasicPositionAngles {
  public:
   static constexpr Index stride = 32;
   static constexpr Index max_position = Index(1) << 53;  ///< what a double counts exactly
 
   /// Takes [stride, frequencies] from the scope and fills the fine part f of the positions that occur.
-  PositionAngles(ScratchScope& scope, std::span<const double> frequencies, Index start, Index length)
+  BasicPositionAngles(ScratchScope& scope, std::span<const double> frequencies, Index start, Index length)
       : frequencies_(frequencies),
         start_(start),
         end_(start + length),
@@ -80,5 +81,8 @@ class PositionAngles {
   double* cosine_;
   double* sine_;
 };
+
+/// The one kind of angles.
+using PositionAngles = BasicPositionAngles<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI
