@@ -31,7 +31,7 @@ class BasicThreadTeam {
  public:
   /// Starts threads - 1 threads, which sleep until they are needed.
   explicit BasicThreadTeam(int threads) : threads_(threads) {
-    if (threads > 1) pool_ = std::make_unique<Pool>(threads - 1);
+    if (threads > 1) pool_ = std::make_shared<Pool>(threads - 1);
   }
 
   int threads() const { return threads_; }
@@ -83,7 +83,7 @@ class BasicThreadTeam {
   void wake(Index helpers) {
     for (Index i = scheduled_.load(std::memory_order_relaxed); i < helpers; ++i) {
       scheduled_.fetch_add(1, std::memory_order_relaxed);
-      pool_->Schedule([this] { help(); });
+      static_cast<Pool*>(pool_.get())->Schedule([this] { help(); });
     }
   }
 
@@ -128,7 +128,7 @@ class BasicThreadTeam {
   std::atomic<Index> scheduled_{0};
   std::atomic<Index> inside_{0};
   std::atomic<bool> open_{false};
-  std::unique_ptr<Pool> pool_;  // last: its threads use the members above until it is gone
+  std::shared_ptr<void> pool_;  // last: its threads use the members above until it is gone
 };
 
 /// The one kind of team.

@@ -41,7 +41,7 @@ class BasicSafetensorsFile : public SafetensorsAccess<BasicSafetensorsFile<Unuse
     return opened(SafetensorsContent::open(std::move(*file), limits), path.c_str());
   }
   static Result<BasicSafetensorsFile> try_open(std::span<const std::byte> bytes,
-                                          const SafetensorsLimits& limits = {}) noexcept {
+                                               const SafetensorsLimits& limits = {}) noexcept {
     return opened(SafetensorsContent::open(bytes, limits), "bytes in memory");
   }
 

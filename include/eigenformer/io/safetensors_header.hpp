@@ -33,7 +33,7 @@ class BasicSafetensorsHeader {
 
   /// Checks rules 7 to 33 of a header in front of `data_bytes` bytes of data.
   static Result<BasicSafetensorsHeader> parse(HeaderText text, std::uint64_t data_bytes,
-                                         const SafetensorsLimits& limits) noexcept {
+                                              const SafetensorsLimits& limits) noexcept {
     const Result<detail::ParsedHeader> parsed =
         detail::SafetensorsParser(text.characters(), data_bytes, limits).parse();
     if (!parsed) return parsed.fault();
