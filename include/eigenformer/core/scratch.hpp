@@ -70,7 +70,7 @@ class BasicScratchArena {
   Mark mark_;
 };
 
-/// The one kind of arena.
+/// The one BasicScratchArena, which is a template so that only who uses it compiles it.
 using ScratchArena = BasicScratchArena<>;
 
 /// Takes scratch memory of an arena for the length of a scope:

@@ -131,7 +131,7 @@ class BasicThreadTeam {
   std::shared_ptr<void> pool_;  // last: its threads use the members above until it is gone
 };
 
-/// The one kind of team.
+/// The one BasicThreadTeam, which is a template so that only who uses it compiles it.
 using ThreadTeam = BasicThreadTeam<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -35,6 +35,7 @@ class BasicByteSource {
   std::span<const std::byte> memory_;
 };
 
+/// The one BasicByteSource, which is a template so that only who uses it compiles it.
 using ByteSource = BasicByteSource<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -107,6 +107,7 @@ class BasicCheckpointComparison {
   std::string lines_;
 };
 
+/// The one BasicCheckpointComparison, which is a template so that only who uses it compiles it.
 using CheckpointComparison = BasicCheckpointComparison<>;
 
 /// The type that a parameter's values are stored in.

@@ -37,6 +37,7 @@ class BasicHeaderText {
   std::size_t bytes_ = 0;
 };
 
+/// The one BasicHeaderText, which is a template so that only who uses it compiles it.
 using HeaderText = BasicHeaderText<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

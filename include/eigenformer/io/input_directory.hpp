@@ -95,6 +95,7 @@ class BasicInputDirectory {
   Path path_{};
 };
 
+/// The one BasicInputDirectory, which is a template so that only who uses it compiles it.
 using InputDirectory = BasicInputDirectory<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -96,6 +96,7 @@ class BasicInputFile {
   std::uint64_t bytes_ = 0;
 };
 
+/// The one BasicInputFile, which is a template so that only who uses it compiles it.
 using InputFile = BasicInputFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

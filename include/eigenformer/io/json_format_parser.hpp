@@ -113,6 +113,7 @@ class BasicJsonFormatParser {
   FileFault fault_;
 };
 
+/// The one BasicJsonFormatParser, which is a template so that only who uses it compiles it.
 using JsonFormatParser = BasicJsonFormatParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

@@ -274,6 +274,7 @@ class BasicJsonScanner {
   std::size_t at_ = 0;
 };
 
+/// The one BasicJsonScanner, which is a template so that only who uses it compiles it.
 using JsonScanner = BasicJsonScanner<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

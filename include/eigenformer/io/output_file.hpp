@@ -69,6 +69,7 @@ class BasicOutputFile {
   std::string target_, partial_;
 };
 
+/// The one BasicOutputFile, which is a template so that only who uses it compiles it.
 using OutputFile = BasicOutputFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

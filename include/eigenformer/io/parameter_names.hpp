@@ -57,6 +57,7 @@ struct BasicParameterNames {
   }
 };
 
+/// The one BasicParameterNames, which is a template so that only who uses it compiles it.
 using ParameterNames = BasicParameterNames<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -72,6 +72,7 @@ class BasicSafetensorsFile : public SafetensorsAccess<BasicSafetensorsFile<Unuse
   FixedText<240> source_;
 };
 
+/// The one BasicSafetensorsFile, which is a template so that only who uses it compiles it.
 using SafetensorsFile = BasicSafetensorsFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -37,6 +37,7 @@ struct BasicSafetensorsContent {
   }
 };
 
+/// The one BasicSafetensorsContent, which is a template so that only who uses it compiles it.
 using SafetensorsContent = BasicSafetensorsContent<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

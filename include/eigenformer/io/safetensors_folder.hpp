@@ -193,6 +193,7 @@ class BasicSafetensorsFolder : public SafetensorsAccess<BasicSafetensorsFolder<U
   FixedText<240> source_;
 };
 
+/// The one BasicSafetensorsFolder, which is a template so that only who uses it compiles it.
 using SafetensorsFolder = BasicSafetensorsFolder<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

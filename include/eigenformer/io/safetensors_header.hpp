@@ -183,6 +183,7 @@ class BasicSafetensorsHeader {
   std::span<std::uint32_t> metadata_;
 };
 
+/// The one BasicSafetensorsHeader, which is a template so that only who uses it compiles it.
 using SafetensorsHeader = BasicSafetensorsHeader<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -199,6 +199,7 @@ class BasicSafetensorsParser : private JsonFormatParser {
   bool seen_metadata_ = false;
 };
 
+/// The one BasicSafetensorsParser, which is a template so that only who uses it compiles it.
 using SafetensorsParser = BasicSafetensorsParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

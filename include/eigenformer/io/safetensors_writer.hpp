@@ -246,6 +246,7 @@ class BasicSafetensorsWriter {
   std::vector<Tensor> tensors_;
 };
 
+/// The one BasicSafetensorsWriter, which is a template so that only who uses it compiles it.
 using SafetensorsWriter = BasicSafetensorsWriter<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

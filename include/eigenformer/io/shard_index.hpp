@@ -115,6 +115,7 @@ class BasicShardIndex {
   std::span<std::uint32_t> tensors_;
 };
 
+/// The one BasicShardIndex, which is a template so that only who uses it compiles it.
 using ShardIndex = BasicShardIndex<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -82,6 +82,7 @@ class BasicShardTable {
   std::size_t most_ = 0;
 };
 
+/// The one BasicShardTable, which is a template so that only who uses it compiles it.
 using ShardTable = BasicShardTable<>;
 
 /// Where the parser put what it read.
@@ -227,6 +228,7 @@ class BasicShardIndexParser : private JsonFormatParser {
   ParsedIndex parsed_;
 };
 
+/// The one BasicShardIndexParser, which is a template so that only who uses it compiles it.
 using ShardIndexParser = BasicShardIndexParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

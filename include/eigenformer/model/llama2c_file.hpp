@@ -189,6 +189,7 @@ class BasicLlama2cFile {
   LlamaConfig config_;
 };
 
+/// The one BasicLlama2cFile, which is a template so that only who uses it compiles it.
 using Llama2cFile = BasicLlama2cFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -322,6 +322,7 @@ class BasicLlamaConfigParser {
   FileFault fault_;
 };
 
+/// The one BasicLlamaConfigParser, which is a template so that only who uses it compiles it.
 using LlamaConfigParser = BasicLlamaConfigParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

@@ -82,7 +82,7 @@ class BasicPositionAngles {
   double* sine_;
 };
 
-/// The one kind of angles.
+/// The one BasicPositionAngles, which is a template so that only who uses it compiles it.
 using PositionAngles = BasicPositionAngles<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI
