@@ -26,6 +26,8 @@ class Context {
  public:
   static constexpr int max_threads = 1024;  ///< most threads that a Context can have
 
+  // A template, so that a file that makes no Context does not compile the threads.
+  template <class = void>
   explicit Context(const ContextOptions& options = {})
       : team_(checked(options).threads), instruction_set_(options.instruction_set), profiler_(options.profiler) {}
 
