@@ -135,14 +135,14 @@ std::vector<Row<T>> table() {
       [](ef::Random random) { return ef::MultiQueryAttention<T>({.dim = 39, .heads = 3}, random.split()); },
       ef::Causal{});
   add(
-      "MultiQueryAttention with Alibi", Features{39},
+      "MultiQueryAttention_Alibi", Features{39},
       [](ef::Random random) {
         using Attention = ef::MultiQueryAttention<T, ef::Linear<T>, ef::Alibi>;
         return Attention({.dim = 39, .heads = 3}, random.split());
       },
       ef::Causal{});
   add(
-      "GroupedQueryAttention with RelativeBias, strided", Features{37},
+      "GroupedQueryAttention_RelativeBias_Strided", Features{37},
       [](ef::Random random) {
         using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::RelativeBias<T>>;
         return Attention({.dim = 37, .heads = 4, .kv_heads = 2, .head_dim = 7, .position = {.num_buckets = 6}},
