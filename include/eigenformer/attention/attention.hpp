@@ -89,7 +89,7 @@ void run_sinks(std::span<const T> sinks, const AttentionOutputs<T>& outputs, Con
       const T smaller = sink > z ? std::exp(z - sink) : std::exp(sink - z);
       const T share = (sink > z ? smaller : T(1)) / (1 + smaller);
       z = (sink > z ? sink : z) + std::log1p(smaller);
-      for (Index e = 0; e < y.head_dim(); ++e) row[e] *= share;
+      Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(row, y.head_dim()) *= share;
     }
   });
 }

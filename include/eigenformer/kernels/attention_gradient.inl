@@ -189,7 +189,7 @@ void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& ta
   if (rows.masked || problem.softcap != T(0) || problem.bias.data != nullptr) {
     product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, weights);
     product_of_scores(panel.vectors, rows.live, problem.value_dim, values, gradients, dscores);
-    if (problem.softcap != T(0)) cap_scores<T, 1>(weights, rows.depth * panel.vectors, problem.softcap);
+    if (problem.softcap != T(0)) cap_scores(weights, rows.depth * panel.vectors, problem.softcap);
     const Index key = tile.first + rows.begin;
     const PanelBias<T> bias = panel_bias(problem, task, panel, key);
     const GradientTile<T> scores{weights, dscores, bias, dbias ? dbias + (bias.data - problem.bias.data) : nullptr,
