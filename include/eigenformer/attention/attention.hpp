@@ -107,14 +107,13 @@ void attention(const AttentionInputs<T>& inputs, const AttentionOutputs<T>& outp
   detail::check_attention(inputs, outputs.y.shape(), mask, options);
   const ProfileScope profile(context, "attention");
   ScratchScope scope(context.scratch());
-  const detail::BoundMask<Mask> bound{mask, detail::extent_of(inputs)};
-  kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, bound, options, scope);
+  kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, mask, options, scope);
   if (!inputs.bias.empty()) {
     problem.bias = detail::bias_rows(detail::ScoreBiasLayout<T>(inputs.bias, problem.group()), scope);
   }
   AttentionOutputs<T> kept = outputs;
   if (!inputs.sinks.empty() && kept.log_sum_exp == nullptr) {
-    kept.log_sum_exp = scope.take<T>(bound.extent.batch * inputs.query.heads() * bound.extent.queries);
+    kept.log_sum_exp = scope.take<T>(inputs.query.batch() * inputs.query.heads() * inputs.query.length());
   }
   detail::run_attention(problem, kept, scope, context);
   if (!inputs.sinks.empty()) detail::run_sinks(inputs.sinks, kept, context);

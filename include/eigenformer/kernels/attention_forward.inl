@@ -18,7 +18,7 @@ struct ForwardScratch {
   T* expected;  ///< of the columns of the panel at hand
   T* first;     ///< live keys of each column of the panel at hand, relative to the tile
   T* last;
-  T* flags;  ///< [key tile, width] of one panel, of masks whose live keys are no single run
+  T* flags;  ///< [2, width] of one panel, of masks whose live keys are no single run
   Index key_stride;
   Index value_stride;
 
@@ -26,7 +26,7 @@ struct ForwardScratch {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
     return (attention_query_tile + attention_key_tile) * (k + v) + tile_rows * k + 4 * attention_query_tile +
-           panel_width<T> * (2 * attention_key_tile + 3);
+           panel_width<T> * (attention_key_tile + 5);
   }
   ForwardScratch(T* memory, Index key_dim, Index value_dim)
       : key_stride(attention_padded(key_dim)), value_stride(attention_padded(value_dim)) {

@@ -20,7 +20,7 @@ struct BackwardScratch {
   T* delta;          ///< dy . y of each column
   T* first;
   T* last;
-  T* flags;    ///< [key tile, width] of one panel, of masks whose live keys are no single run
+  T* flags;    ///< [2, width] of one panel, of masks whose live keys are no single run
   T* dkeys;    ///< [T + key tile, d_k padded], of the caller
   T* dvalues;  ///< [T + key tile, d_v padded], of the caller
   Index key_stride;
@@ -30,7 +30,7 @@ struct BackwardScratch {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
     return attention_gradient_tile * (3 * k + 2 * v + 2 * attention_key_tile + 4) +
-           (attention_key_tile + tile_rows) * (k + v) + attention_key_tile * panel_width<T>;
+           (attention_key_tile + tile_rows) * (k + v) + 2 * panel_width<T>;
   }
   BackwardScratch(T* memory, Index key_dim, Index value_dim, AttentionKeyGradient<T> gradient)
       : dkeys(gradient.dkeys),

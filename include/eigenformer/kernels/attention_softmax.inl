@@ -46,14 +46,6 @@ struct LiveKeys {
   }
 };
 
-/// The same where they are no single run: 1 or 0 for each row and column.
-template <class T>
-struct LiveFlags {
-  const T* flags;
-  Index stride;
-  EIGENFORMER_INLINE Mask<T> operator()(Index row) const { return Vec<T>::load(flags + row * stride) > Vec<T>::zero(); }
-};
-
 /// What each vector of a panel's columns sees, in either form.
 template <class T>
 struct PanelRuns {
@@ -63,7 +55,7 @@ struct PanelRuns {
 };
 template <class T>
 struct PanelFlags {
-  const T* flags;  ///< [rows, width]
+  const T* flags;  ///< [parts, width]
   Index width;
   LiveFlags<T> operator()(Index column) const { return {flags + column, width}; }
 };
