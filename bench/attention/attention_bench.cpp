@@ -5,6 +5,8 @@
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/sliding_window.hpp>
+#include <eigenformer/position/alibi.hpp>
 
 #include <grid.hpp>
 #include <report/answer.hpp>
@@ -27,20 +29,26 @@ HeadMap head_of(const ef::Tensor<float, 4>& x, Index head) {
   return {x.data() + head * dim, x.dimension(1), dim, Eigen::OuterStride<>(x.dimension(2) * dim)};
 }
 
+/// As in Mistral 7B and others, here of 256 tokens.
+struct Window : ef::SlidingWindow {
+  Window() : ef::SlidingWindow{255, 0} {}
+};
+
 template <class Mask>
-Index live_keys(const grid::Attention& size, Index query) {
-  return Mask{}.live_keys({1, size.queries, size.keys}, 0, query).last;
+ef::KeyRange live_keys(const grid::Attention& size, Index query) {
+  return Mask{}.live_keys({1, size.queries, size.keys}, 0, query);
 }
 
 /// Turns scores into probabilities, row by row; row i of the scores is query first + i * step.
 template <class Mask, class Scores>
 void softmax_rows(Scores& scores, const grid::Attention& size, Index first, Index step) {
   for (Index i = 0; i < scores.rows(); ++i) {
-    const Index live = live_keys<Mask>(size, first + i * step);
-    auto row = scores.row(i).head(live).array();
+    const ef::KeyRange live = live_keys<Mask>(size, first + i * step);
+    auto row = scores.row(i).segment(live.first, live.last - live.first).array();
     row = (row - row.maxCoeff()).exp().eval();
     row /= row.sum();
-    scores.row(i).tail(size.keys - live).setZero();
+    scores.row(i).head(live.first).setZero();
+    scores.row(i).tail(size.keys - live.last).setZero();
   }
 }
 
@@ -124,7 +132,7 @@ class Forward {
   }
 
   /// Scaled scores of some queries of a head, in double.
-  Doubles scores(Index head, Index first, Index step) const {
+  virtual Doubles scores(Index head, Index first, Index step) const {
     const Index count = (size_.queries - 1 - first) / step + 1;
     const Doubles q = head_of(q_, head)(Eigen::seqN(first, count, step), Eigen::all).template cast<double>();
     const Doubles k = head_of(k_, group_of(head)).template cast<double>();
@@ -137,6 +145,36 @@ class Forward {
   ef::KeyValueSegment<float> segments_[1];
   Rows<float> scores_;
   Once<std::vector<Exact>> exact_;
+};
+
+/// Causal with ALiBi's biases, which are made beforehand.
+class WithAlibi : public Forward<ef::Causal> {
+ public:
+  explicit WithAlibi(const grid::Attention& size) : Forward<ef::Causal>(size) {
+    const Index distances = size.queries + size.keys - 1;
+    biases_.resize(static_cast<std::size_t>(size.heads * distances));
+    ef::Alibi({.heads = size.heads}).distance_biases(1 - size.keys, distances, biases_.data());
+  }
+
+  void forward_biased(ef::Context& context) {
+    const auto bias = ef::ScoreBias<float>::by_distance(biases_.data(), size_.heads, size_.queries, size_.keys);
+    ef::attention<float>({q_, segments_, bias}, {y_, log_sum_exp_.data()}, ef::Causal{}, {}, context);
+  }
+
+ private:
+  Doubles scores(Index head, Index first, Index step) const override {
+    Doubles result = Forward<ef::Causal>::scores(head, first, step);
+    for (Index i = 0; i < result.rows(); ++i) {
+      for (Index t = 0; t < result.cols(); ++t) {
+        const Index distance = t - (first + i * step) + size_.queries - 1;
+        result(i, t) +=
+            static_cast<double>(biases_[static_cast<std::size_t>(head * (size_.queries + size_.keys - 1) + distance)]);
+      }
+    }
+    return result;
+  }
+
+  std::vector<float> biases_;
 };
 
 /// Decoding with keys and values stored in half precision. What is compared with reads the same numbers widened.
@@ -240,7 +278,10 @@ class Backward : public Forward<Mask> {
 template <class Mask>
 Work work_of(const std::string& name, const grid::Attention& size) {
   double live = 0;
-  for (Index s = 0; s < size.queries; ++s) live += static_cast<double>(live_keys<Mask>(size, s));
+  for (Index s = 0; s < size.queries; ++s) {
+    const ef::KeyRange keys = live_keys<Mask>(size, s);
+    live += static_cast<double>(keys.last - keys.first);
+  }
   const Index rows = size.queries * size.heads * size.head_dim;
   const Index keys = size.keys * size.kv_heads * size.head_dim;
   const auto [queries, all_keys, heads, kv_heads, dim] = size.dimensions();
@@ -284,6 +325,14 @@ void plan_half_decoding(const std::string& name, const grid::Attention& size) {
 const bool planned = [] {
   for (const grid::Attention& size : grid::attention) plan_forward<ef::NoMask>("attention", size);
   for (const grid::Attention& size : grid::causal_attention) plan_forward<ef::Causal>("causal attention", size);
+  for (const grid::Attention& size : grid::masked_attention) {
+    Work window = work_of<Window>("attention, window of 256", size);
+    window.dimensions.clear();  // unknown to the peers
+    Entry<Forward<Window>>(window, size).ours(&Forward<Window>::forward, one_and_two_threads());
+    Work alibi = work_of<ef::Causal>("causal attention, ALiBi", size);
+    alibi.dimensions.clear();
+    Entry<WithAlibi>(alibi, size).ours(&WithAlibi::forward_biased, one_and_two_threads());
+  }
   for (const grid::Attention& size : grid::attention_backward) plan_backward<ef::NoMask>("attention backward", size);
   for (const grid::Attention& size : grid::causal_attention_backward) {
     plan_backward<ef::Causal>("causal attention backward", size);

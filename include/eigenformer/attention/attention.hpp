@@ -89,7 +89,7 @@ void run_sinks(std::span<const T> sinks, const AttentionOutputs<T>& outputs, Con
       const T smaller = sink > z ? std::exp(z - sink) : std::exp(sink - z);
       const T share = (sink > z ? smaller : T(1)) / (1 + smaller);
       z = (sink > z ? sink : z) + std::log1p(smaller);
-      for (Index e = 0; e < y.head_dim(); ++e) row[e] *= share;
+      Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(row, y.head_dim()) *= share;
     }
   });
 }
@@ -107,14 +107,13 @@ void attention(const AttentionInputs<T>& inputs, const AttentionOutputs<T>& outp
   detail::check_attention(inputs, outputs.y.shape(), mask, options);
   const ProfileScope profile(context, "attention");
   ScratchScope scope(context.scratch());
-  const detail::BoundMask<Mask> bound{mask, detail::extent_of(inputs)};
-  kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, bound, options, scope);
+  kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, mask, options, scope);
   if (!inputs.bias.empty()) {
     problem.bias = detail::bias_rows(detail::ScoreBiasLayout<T>(inputs.bias, problem.group()), scope);
   }
   AttentionOutputs<T> kept = outputs;
   if (!inputs.sinks.empty() && kept.log_sum_exp == nullptr) {
-    kept.log_sum_exp = scope.take<T>(bound.extent.batch * inputs.query.heads() * bound.extent.queries);
+    kept.log_sum_exp = scope.take<T>(inputs.query.batch() * inputs.query.heads() * inputs.query.length());
   }
   detail::run_attention(problem, kept, scope, context);
   if (!inputs.sinks.empty()) detail::run_sinks(inputs.sinks, kept, context);

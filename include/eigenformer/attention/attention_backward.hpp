@@ -166,8 +166,7 @@ void attention_backward(const AttentionInputs<T>& inputs, const AttentionUpstrea
   detail::check_attention_gradients(inputs, upstream, gradients);
   const ProfileScope profile(context, "attention backward");
   ScratchScope scope(context.scratch());
-  const detail::BoundMask<Mask> bound{mask, detail::extent_of(inputs)};
-  detail::run_attention_backward(detail::attention_problem(inputs, bound, options, scope), inputs.bias, upstream,
+  detail::run_attention_backward(detail::attention_problem(inputs, mask, options, scope), inputs.bias, upstream,
                                  gradients, scope, context);
   if (gradients.sinks != nullptr) detail::run_sinks_backward(inputs.sinks, upstream, gradients.sinks, context);
 }

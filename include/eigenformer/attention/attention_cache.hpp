@@ -35,13 +35,7 @@ struct AttentionCache {
       for (Index s = 0; s < of.queries; ++s) ranges[b * of.queries + s] = mask.live_keys(of, b, s);
     }
     if constexpr (PatternMask<Mask>) {
-      const Index words = (of.keys + 63) / 64;
-      std::uint64_t* word = bits.resize(of.batch * of.queries * words);
-      for (Index b = 0; b < of.batch; ++b) {
-        for (Index s = 0; s < of.queries; ++s) {
-          for (Index w = 0; w < words; ++w) *word++ = detail::live_bits(mask, of, b, s, 64 * w);
-        }
-      }
+      detail::write_live_bits(mask, of, bits.resize(of.batch * of.queries * ((of.keys + 63) / 64)));
     } else {
       bits.resize(0);
     }
@@ -62,11 +56,7 @@ struct RememberedMask {
 struct RememberedPattern : RememberedMask {
   const std::uint64_t* bits;
   std::uint64_t live_bits(const AttentionExtent& extent, Index batch, Index row, Index first) const {
-    const Index words = (extent.keys + 63) / 64;
-    const std::uint64_t* const word = bits + (batch * extent.queries + row) * words;
-    const Index at = first / 64, shift = first % 64;
-    const std::uint64_t low = word[at] >> shift;
-    return shift == 0 || at + 1 == words ? low : low | word[at + 1] << (64 - shift);
+    return kernels::LiveBits{bits, (extent.keys + 63) / 64}.from(batch * extent.queries + row, first);
   }
 };
 

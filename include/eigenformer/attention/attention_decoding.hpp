@@ -20,7 +20,7 @@ struct DecodingPlan {
   /// Whether there are so few queries that reading keys and values is all the work.
   template <class T>
   static bool suits(const kernels::AttentionProblem<T>& problem) {
-    return problem.pattern.keys == nullptr &&
+    return problem.live_bits.data == nullptr &&
            problem.query.length() * problem.group() <= kernels::attention_few_columns;
   }
 

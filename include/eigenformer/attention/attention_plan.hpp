@@ -73,32 +73,26 @@ void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mas
   mask.check(extent_of(inputs));
 }
 
-/// A mask together with the call that it is for, as long as that lasts.
+/// Which keys each query sees, in scratch memory, if the mask's rows are no single runs: an eighth of a byte for each
+/// query and key, whatever the heads.
 template <AttentionMask Mask>
-struct BoundMask {
-  const Mask& mask;
-  AttentionExtent extent;
-
-  /// For the kernels, if the mask's rows are no single runs.
-  kernels::LivePattern pattern() const {
-    if constexpr (PatternMask<Mask>) {
-      return {this, [](const void* self, Index batch, Index query, Index first) {
-                const auto& bound = *static_cast<const BoundMask*>(self);
-                return bound.mask.live_bits(bound.extent, batch, query, first);
-              }};
-    } else {
-      return {};
-    }
+kernels::LiveBits live_bits_of(const Mask& mask, const AttentionExtent& extent, ScratchScope& scope) {
+  if constexpr (PatternMask<Mask>) {
+    const Index words = (extent.keys + 63) / 64;
+    std::uint64_t* const bits = scope.take<std::uint64_t>(extent.batch * extent.queries * words);
+    write_live_bits(mask, extent, bits);
+    return {bits, words};
+  } else {
+    return {};
   }
-};
+}
 
 /// The problem as the kernels see it, with the live keys of every query in scratch memory.
 template <class T, AttentionMask Mask>
-kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const BoundMask<Mask>& bound,
+kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const Mask& mask,
                                                const AttentionOptions& options, ScratchScope& scope) {
   const ConstHeadsView<T>& query = inputs.query;
-  const Mask& mask = bound.mask;
-  const AttentionExtent& extent = bound.extent;
+  const AttentionExtent extent = extent_of(inputs);
   KeyRange* const live = scope.take<KeyRange>(extent.batch * extent.queries);
   for (Index b = 0; b < extent.batch; ++b) {
     const Index keys = key_count(inputs, b);
@@ -119,7 +113,7 @@ kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs,
   problem.value_dim = inputs.segments.front().values.head_dim();
   problem.scale = static_cast<T>(options.softmax_scale.value_or(1 / root));
   problem.softcap = static_cast<T>(options.softcap);
-  problem.pattern = bound.pattern();
+  problem.live_bits = live_bits_of(mask, extent, scope);
   return problem;
 }
 

@@ -56,6 +56,16 @@ std::uint64_t live_bits(const Mask& mask, const AttentionExtent& extent, Index b
   }
 }
 
+/// What a mask lets every query see, in words of 64 keys.   bits: [B, S, ceil(T / 64)]
+template <AttentionMask Mask>
+void write_live_bits(const Mask& mask, const AttentionExtent& extent, std::uint64_t* bits) {
+  for (Index b = 0; b < extent.batch; ++b) {
+    for (Index s = 0; s < extent.queries; ++s) {
+      for (Index key = 0; key < extent.keys; key += 64) *bits++ = live_bits(mask, extent, b, s, key);
+    }
+  }
+}
+
 /// The key that is the query's own: as many before the last key as the query is before the last query.
 constexpr Index own_key(const AttentionExtent& extent, Index query) { return query + extent.keys - extent.queries; }
 

@@ -110,36 +110,56 @@ void relative_keys(const KeyRange* live, Index width, Index key, T* first, T* la
 /// The first n of 64 bits.
 inline std::uint64_t first_bits(Index n) { return n >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << n) - 1; }
 
+/// What one vector of columns sees of up to 64 rows, where that is no single run: a bit for each row, in a word for each
+/// column, or two words if they are of 32 bits.
+template <class T>
+struct LiveFlags {
+  using Word = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  static constexpr Index parts = sizeof(T) == 4 ? 2 : 1;
+  typedef Word Words __attribute__((vector_size(sizeof(Vec<T>))));
+  const T* words;
+  Index stride;  ///< from the first words to the second
+
+  EIGENFORMER_INLINE Mask<T> operator()(Index row) const {
+    constexpr int digits = 8 * sizeof(T);
+    const Vec<T> word = Vec<T>::load(words + row / digits * stride);
+    // The bit becomes one of the exponent, so that it makes a number above 0 that is no denormal one.
+    const Words flag = ((Words)word.value >> static_cast<int>(row % digits) & Word(1)) << (digits - 3);
+    return Vec<T>{(decltype(word.value))flag} > Vec<T>::zero();
+  }
+};
+
 /// What the columns of a panel see of some rows.
 enum class SeenRows { none, some, all };
 
-/// The same where a mask lets them see more than one run of keys. Of `some`, flags [depth, width] become 1 or 0.
+/// The same where a mask lets them see more than one run of keys. Of `some`, the flags say which columns see which rows, as
+/// LiveFlags has it.
 ///   live: of each column    depth: at most 64
 template <class T>
 SeenRows seen_rows(const AttentionProblem<T>& problem, const AttentionTask& task, const KeyRange* live, Index column,
                    Index width, Index key, Index depth, T* flags) {
-  std::uint64_t seen[panel_width<T>];
+  using Word = typename LiveFlags<T>::Word;
+  std::uint64_t seen = 0;
   std::uint64_t any = 0;
   std::uint64_t all = first_bits(depth);
   for (Index i = 0, before = -1; i < width; ++i) {
     const Index position = task.position((std::min)(column + i, task.columns - 1));
-    if (position == before) {
-      seen[i] = seen[i - 1];
-      continue;
+    if (position != before) {
+      before = position;
+      const Index begin = (std::clamp)(live[i].first - key, Index(0), depth);
+      const Index end = (std::clamp)(live[i].last - key, begin, depth);
+      seen = problem.live_bits.from(task.batch * problem.query.length() + position, key) & first_bits(end) &
+             ~first_bits(begin);
+      any |= seen;
+      all &= seen;
     }
-    before = position;
-    const Index begin = (std::clamp)(live[i].first - key, Index(0), depth);
-    const Index end = (std::clamp)(live[i].last - key, begin, depth);
-    seen[i] =
-        problem.pattern.keys(problem.pattern.mask, task.batch, position, key) & first_bits(end) & ~first_bits(begin);
-    any |= seen[i];
-    all &= seen[i];
+    for (Index part = 0; part < LiveFlags<T>::parts; ++part) {
+      const Word word = static_cast<Word>(seen >> (part * 32));
+      std::memcpy(flags + part * width + i, &word, sizeof(word));
+    }
   }
   if (any == 0) return SeenRows::none;
   if (all == first_bits(depth)) return SeenRows::all;
-  for (Index row = 0; row < depth; ++row) {
-    for (Index i = 0; i < width; ++i) flags[row * width + i] = static_cast<T>(seen[i] >> row & 1U);
-  }
   return SeenRows::some;
 }
 
@@ -147,7 +167,7 @@ SeenRows seen_rows(const AttentionProblem<T>& problem, const AttentionTask& task
 template <class T>
 bool look_at_pattern(const AttentionProblem<T>& problem, const AttentionTask& task, const TaskColumns<T>& columns,
                      const Panel& panel, Index first, T* flags, PanelRows& rows) {
-  if (problem.pattern.keys == nullptr) return true;
+  if (problem.live_bits.data == nullptr) return true;
   const SeenRows seen = seen_rows(problem, task, columns.live + panel.column, panel.column, panel.vectors * lanes<T>,
                                   first + rows.begin, rows.live_depth(), flags);
   rows.masked = rows.flagged = seen == SeenRows::some;

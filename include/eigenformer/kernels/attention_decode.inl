@@ -480,7 +480,7 @@ void decode(const AttentionProblem<T>& problem, const AttentionTask& task, const
   while (tiles.next(tile, attention_decode_tile)) {
     decode_steps<T>(tile.keys.storage, layout.at_once).scores(scratch, tile.keys, tile.rows, key_dim);
     if (problem.softcap != T(0)) {
-      cap_scores<T, 1>(scratch.scores, scratch.steps(tile.rows) * layout.vectors, problem.softcap);
+      cap_scores(scratch.scores, scratch.steps(tile.rows) * layout.vectors, problem.softcap);
     }
     if (problem.bias.data != nullptr) decode_add_bias(problem, task, scratch, tile);
     decode_live_keys(problem, task, scratch, tile);

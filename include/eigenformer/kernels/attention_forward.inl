@@ -11,18 +11,22 @@ struct ForwardScratch {
   T* values;   ///< [key tile, d_v padded]
   T* scores;   ///< [key tile, width] of one panel
   T* rows;     ///< panels [d_v padded, width]
-  SoftmaxState<T> state;
-  T* first;  ///< live keys of each column of the panel at hand, relative to the tile
+  T* maximum;  ///< of each column, see SoftmaxState
+  T* sum;
+  T* correction;
+  T* bias;
+  T* expected;  ///< of the columns of the panel at hand
+  T* first;     ///< live keys of each column of the panel at hand, relative to the tile
   T* last;
-  T* flags;  ///< [key tile, width] of one panel, of masks whose live keys are no single run
+  T* flags;  ///< [2, width] of one panel, of masks whose live keys are no single run
   Index key_stride;
   Index value_stride;
 
   static Index size(Index key_dim, Index value_dim) {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
-    return (attention_query_tile + attention_key_tile) * (k + v) + tile_rows * k + 3 * attention_query_tile +
-           panel_width<T> * (2 * attention_key_tile + 2);
+    return (attention_query_tile + attention_key_tile) * (k + v) + tile_rows * k + 4 * attention_query_tile +
+           panel_width<T> * (attention_key_tile + 5);
   }
   ForwardScratch(T* memory, Index key_dim, Index value_dim)
       : key_stride(attention_padded(key_dim)), value_stride(attention_padded(value_dim)) {
@@ -31,13 +35,23 @@ struct ForwardScratch {
     values = keys + (attention_key_tile + tile_rows) * key_stride;  // a product reads whole tiles of rows
     scores = values + attention_key_tile * value_stride;
     rows = scores + panel_width<T> * attention_key_tile;
-    state = {rows + attention_query_tile * value_stride, rows + attention_query_tile * (value_stride + 1),
-             rows + attention_query_tile * (value_stride + 2)};
-    first = state.correction + attention_query_tile;
+    maximum = rows + attention_query_tile * value_stride;
+    sum = maximum + attention_query_tile;
+    correction = sum + attention_query_tile;
+    bias = correction + attention_query_tile;
+    first = bias + attention_query_tile;
     last = first + panel_width<T>;
-    flags = last + panel_width<T>;
+    expected = last + panel_width<T>;
+    flags = expected + panel_width<T>;
   }
 };
+
+/// The state of the columns of a panel.
+template <class T>
+SoftmaxState<T> state_of(const ForwardScratch<T>& scratch, Index column) {
+  return {scratch.maximum + column, scratch.sum + column, scratch.correction + column, scratch.bias + column,
+          scratch.expected};
+}
 
 /// `product` of values (or keys) and weights in which a weight of a key that is not live counts for nothing even beside
 /// NaN: for panels in which a row that is not finite is live for some columns and dead for others. The sums are in the
@@ -81,8 +95,9 @@ KeyRange full_keys(const PanelKeys&, PanelFlags<T>) {
 /// A panel's scores become weights, vector by vector, and these the next part of its result.
 template <class T, class Seen>
 void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const PanelRows& rows, Index key,
-                  Factor<T> values, Index value_dim, Seen seen) {
+                  Factor<T> values, Index value_dim, bool biased, Seen seen) {
   const Index width = panel.vectors * lanes<T>;
+  const SoftmaxState<T> state = state_of(scratch, panel.column);
   for (int v = 0; v < panel.vectors; ++v) {
     const Index offset = v * lanes<T>;
     const KeyRange full = full_keys(panel.of_vector[v], seen);
@@ -90,11 +105,11 @@ void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const Pa
     const Index begin = (std::clamp)(full.first - key, Index(0), end);
     soften(ScoreColumn<T, decltype(seen(0))>{scratch.scores + offset, width, begin,
                                              (std::clamp)(full.last - key, begin, end), end, seen(offset)},
-           scratch.state.at(panel.column + offset));
+           Vec<T>::load((biased ? state.expected : state.maximum) + offset), state.at(offset));
   }
   const Index depth = rows.live_depth();
   T* const out = scratch.rows + panel.column * scratch.value_stride;
-  const Rescale<T> store{scratch.state.at(panel.column).correction};
+  const Rescale<T> store{state.correction};
   if (rows.masked && !masked_rows_finite(values, full_keys(panel.keys, seen), key, depth, value_dim)) {
     return product_of_live(value_dim, depth, values, scratch.scores, width, seen, out, store);
   }
@@ -118,20 +133,29 @@ void forward_panel(const AttentionProblem<T>& problem, const AttentionTask& task
   const Factor<T> queries{scratch.queries + panel.column * scratch.key_stride, width};
   T* const scores = scratch.scores;
   const PanelBias<T> bias = panel_bias(problem, task, panel, key);
+  const bool biased = bias.data != nullptr;
+  const SoftmaxState<T> state = state_of(scratch, panel.column);
+  if (biased) expect_maximum(bias, depth, panel.vectors, state);
   const bool first = key <= panel.keys.any.first;  // there is no maximum yet
-  if (!first && !rows.masked && depth == rows.depth && problem.softcap == T(0) &&
-      product_softened(panel.vectors, depth, key_dim, keys, queries, bias, scores, scratch.state.at(panel.column))) {
-    return product_of_weights<T>(panel.vectors, rows.live, round_up(problem.value_dim, tile_rows), values,
-                                 {scores, width}, scratch.rows + panel.column * scratch.value_stride, Accumulate{});
+  if (!first && !rows.masked && depth == rows.depth &&
+      product_softened(panel.vectors, depth, key_dim, keys, queries, {problem.softcap, bias}, scores, state)) {
+    const Index dims = round_up(problem.value_dim, tile_rows);
+    T* const out = scratch.rows + panel.column * scratch.value_stride;
+    if (biased) {
+      const Rescale<T> store{state.correction};
+      return product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, store);
+    }
+    return product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, Accumulate{});
   }
   product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, scores);
-  if (problem.softcap != T(0)) cap_scores<T, 1>(scores, depth * panel.vectors, problem.softcap);
-  if (bias.data != nullptr) add_bias(scores, depth, panel.vectors, bias);
+  if (problem.softcap != T(0)) cap_scores(scores, depth * panel.vectors, problem.softcap);
+  if (biased) add_bias(scores, depth, panel.vectors, bias);
   if (rows.flagged) {
-    return soften_panel(scratch, panel, rows, key, values, problem.value_dim, PanelFlags<T>{scratch.flags, width});
+    return soften_panel(scratch, panel, rows, key, values, problem.value_dim, biased,
+                        PanelFlags<T>{scratch.flags, width});
   }
   relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
-  soften_panel(scratch, panel, rows, key, values, problem.value_dim, PanelRuns<T>{scratch.first, scratch.last});
+  soften_panel(scratch, panel, rows, key, values, problem.value_dim, biased, PanelRuns<T>{scratch.first, scratch.last});
 }
 
 /// Writes y and the log-sum-exp of one vector of columns, or leaves them as one part of several.
@@ -182,8 +206,9 @@ void begin_panel(const AttentionProblem<T>& problem, const AttentionTask& task, 
   ask_for_columns_behind(panel, problem.query, task, width);
   pack_columns(problem.query, task, panel.column, panel.vectors, problem.scale,
                scratch.queries + panel.column * scratch.key_stride);
-  std::fill_n(scratch.state.maximum + panel.column, width, no_score<T>);
-  std::fill_n(scratch.state.sum + panel.column, width, T(0));
+  std::fill_n(scratch.maximum + panel.column, width, no_score<T>);
+  std::fill_n(scratch.sum + panel.column, width, T(0));
+  std::fill_n(scratch.bias + panel.column, width, no_score<T>);
   std::fill_n(scratch.rows + panel.column * scratch.value_stride, width * scratch.value_stride, T(0));
 }
 
@@ -193,7 +218,7 @@ void finish_panel(const AttentionProblem<T>& problem, const AttentionTask& task,
   const Index width = panel.vectors * lanes<T>;
   for (Index v = 0; v < width; v += lanes<T>) {
     finish_columns(task, result, scratch.rows + panel.column * scratch.value_stride + v, width, problem.value_dim,
-                   scratch.state.at(panel.column + v), panel.column + v);
+                   state_of(scratch, panel.column + v), panel.column + v);
   }
 }
 

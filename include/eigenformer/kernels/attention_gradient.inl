@@ -20,7 +20,7 @@ struct BackwardScratch {
   T* delta;          ///< dy . y of each column
   T* first;
   T* last;
-  T* flags;    ///< [key tile, width] of one panel, of masks whose live keys are no single run
+  T* flags;    ///< [2, width] of one panel, of masks whose live keys are no single run
   T* dkeys;    ///< [T + key tile, d_k padded], of the caller
   T* dvalues;  ///< [T + key tile, d_v padded], of the caller
   Index key_stride;
@@ -30,7 +30,7 @@ struct BackwardScratch {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
     return attention_gradient_tile * (3 * k + 2 * v + 2 * attention_key_tile + 4) +
-           (attention_key_tile + tile_rows) * (k + v) + attention_key_tile * panel_width<T>;
+           (attention_key_tile + tile_rows) * (k + v) + 2 * panel_width<T>;
   }
   BackwardScratch(T* memory, Index key_dim, Index value_dim, AttentionKeyGradient<T> gradient)
       : dkeys(gradient.dkeys),
@@ -189,7 +189,7 @@ void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& ta
   if (rows.masked || problem.softcap != T(0) || problem.bias.data != nullptr) {
     product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, weights);
     product_of_scores(panel.vectors, rows.live, problem.value_dim, values, gradients, dscores);
-    if (problem.softcap != T(0)) cap_scores<T, 1>(weights, rows.depth * panel.vectors, problem.softcap);
+    if (problem.softcap != T(0)) cap_scores(weights, rows.depth * panel.vectors, problem.softcap);
     const Index key = tile.first + rows.begin;
     const PanelBias<T> bias = panel_bias(problem, task, panel, key);
     const GradientTile<T> scores{weights, dscores, bias, dbias ? dbias + (bias.data - problem.bias.data) : nullptr,

@@ -34,11 +34,20 @@ inline const int seeded_bug = EIGENFORMER_SEEDED_BUG;
 inline constexpr int seeded_bug = 0;
 #endif
 
-/// Which keys a query sees, of a mask that lets it see more than one run of them: bit i of the result is key first + i.
-/// It says so of keys between the first and the last that the query sees.
-struct LivePattern {
-  const void* mask = nullptr;
-  std::uint64_t (*keys)(const void* mask, Index batch, Index query, Index first) = nullptr;  ///< null: one run each
+/// Which keys each query sees, of a mask that lets it see more than one run of them: bit i of word w is key 64 w + i. It
+/// says so of keys between the first and the last that the query sees.
+struct LiveBits {
+  const std::uint64_t* data = nullptr;  ///< [B, S, words]; null: one run each
+  Index words = 0;
+
+  /// Of 64 keys from any on.
+  std::uint64_t from(Index query, Index key) const {
+    const std::uint64_t* const word = data + query * words + key / 64;
+    const Index shift = key % 64;
+    if (shift == 0) return *word;
+    const std::uint64_t low = *word >> shift;
+    return key / 64 + 1 == words ? low : low | word[1] << (64 - shift);
+  }
 };
 
 /// What is added to the scores, laid out so that it is contiguous along a task's columns: that of column c and key t of
@@ -68,7 +77,7 @@ struct AttentionProblem {
   T scale = 1;          ///< factor of the scores
   T softcap = 0;        ///< 0 is none
   ScoreBiasRows<T> bias;
-  LivePattern pattern;
+  LiveBits live_bits;
 
   /// Query heads that share one key/value head.
   Index group() const { return query.heads() / kv_heads; }

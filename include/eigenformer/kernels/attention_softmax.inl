@@ -46,14 +46,6 @@ struct LiveKeys {
   }
 };
 
-/// The same where they are no single run: 1 or 0 for each row and column.
-template <class T>
-struct LiveFlags {
-  const T* flags;
-  Index stride;
-  EIGENFORMER_INLINE Mask<T> operator()(Index row) const { return Vec<T>::load(flags + row * stride) > Vec<T>::zero(); }
-};
-
 /// What each vector of a panel's columns sees, in either form.
 template <class T>
 struct PanelRuns {
@@ -63,7 +55,7 @@ struct PanelRuns {
 };
 template <class T>
 struct PanelFlags {
-  const T* flags;  ///< [rows, width]
+  const T* flags;  ///< [parts, width]
   Index width;
   LiveFlags<T> operator()(Index column) const { return {flags + column, width}; }
 };
@@ -74,25 +66,47 @@ struct PanelFlags {
 /// The maximum lags: it follows the largest score only where that has gone ahead by more than `headroom`. Weights are
 /// then at most e^headroom, no less exact than those below 1, and nearly every tile can make weights of its scores
 /// while these are in registers still. It is a matter of each column alone.
+///
+/// Biases may go up along the keys faster than that (ALiBi's steep slopes). So it is expected to follow the largest bias,
+/// which is known before the scores; where it has then gone ahead of a tile's scores by more than `slack`, it takes
+/// their largest.
 template <class T>
 struct SoftmaxState {
   T* maximum;
   T* sum;
   T* correction;
+  T* bias;      ///< largest so far
+  T* expected;  ///< where the maximum is expected after the tile at hand, if there are biases
 
   /// That of the columns from one on.
-  SoftmaxState at(Index column) const { return {maximum + column, sum + column, correction + column}; }
+  SoftmaxState at(Index column) const {
+    return {maximum + column, sum + column, correction + column, bias + column, expected + column};
+  }
 };
 template <class T>
 inline constexpr T headroom = T(16);
+template <class T>
+inline constexpr T slack = T(40);
 
-template <class T, int Vectors>
-void cap_scores(T* scores, Index rows, T softcap) {
+/// What a sum that began at the lowest number holds before any key: no score is below it, and exp(lowest - score) is 0.
+template <class T>
+inline constexpr T no_score = std::numeric_limits<T>::lowest();
+
+/// Whether a maximum that was expected after `before` does not go with the largest score of a tile.
+template <class T>
+EIGENFORMER_INLINE Mask<T> unfit(Vec<T> before, Vec<T> expected, Vec<T> largest) {
+  using V = Vec<T>;
+  return (expected + V::broadcast(headroom<T>) < largest) |
+         ((before < expected) & (largest + V::broadcast(slack<T>) < expected));
+}
+
+template <class T>
+void cap_scores(T* scores, Index vectors, T softcap) {
   const Vec<T> cap = Vec<T>::broadcast(softcap);
   const Vec<T> inverse = Vec<T>::broadcast(1 / softcap);
-  for (Index i = 0; i < rows * Vectors; ++i) {
+  for (Index i = 0; i < vectors; ++i) {
     T* const at = scores + i * lanes<T>;
-    (cap * hyperbolic_tangent<T>(Vec<T>::load(at) * inverse)).store(at);
+    (cap * simd::EIGENFORMER_TARGET::tanh(Vec<T>::load(at) * inverse)).store(at);
   }
 }
 
@@ -107,32 +121,64 @@ void add_bias(T* scores, Index rows, int vectors, PanelBias<T> bias) {
   }
 }
 
-/// Weights [rows, Vectors * lanes] = exp(keys queries + bias - maximum), all keys live, and their sums. False if a score is too
+/// What happens to a panel's scores before the softmax, in this order.
+template <class T>
+struct ScoreChange {
+  T softcap;  ///< 0 is none
+  PanelBias<T> bias;
+};
+
+/// Where the maximum is expected after some rows, by their biases.
+template <class T>
+void expect_maximum(PanelBias<T> bias, Index rows, int vectors, SoftmaxState<T> state) {
+  using V = Vec<T>;
+  const V none = V::broadcast(no_score<T>);
+  for (Index at = 0; at < vectors * lanes<T>; at += lanes<T>) {
+    const V before = V::load(state.bias + at);
+    V most = before;
+    for (Index row = 0; row < rows; ++row) {
+      most = maximum(V::load(bias.data + row * bias.key_step + at), most);  // this order passes over NaN
+    }
+    const V rise = select((none < before) & (before < most), most - before, V::zero());
+    (V::load(state.maximum + at) + rise).store(state.expected + at);
+    most.store(state.bias + at);
+  }
+}
+
+/// Weights [rows, Vectors * lanes] = exp(changed(keys queries) - maximum), all keys live, and their sums. False if a score is too
 /// far above the maximum: then the state is as it was, and the tile is to be made in the other way. Where that does not
 /// concern a column, it comes out the same to the bit.
 template <class T, int Vectors>
-bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries, PanelBias<T> bias, T* weights,
+bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries, ScoreChange<T> change, T* weights,
                       SoftmaxState<T> state) {
   using V = Vec<T>;
+  const PanelBias<T> bias = change.bias;
+  const T* const shift = bias.data ? state.expected : state.maximum;
   V largest[Vectors];
   V sum[Vectors];
 #pragma GCC unroll 3
   for (int v = 0; v < Vectors; ++v) {
-    largest[v] = V::load(state.maximum + v * lanes<T>);
+    largest[v] = V::broadcast(no_score<T>);
     sum[v] = V::zero();
   }
   for (Index row = 0; row < rows; row += tile_rows) {
     Tile<T, tile_rows, Vectors> tile;
     tile.zero();
     tile.add_product(keys.data + row * keys.stride, keys.stride, 1, queries.data, queries.stride, depth);
+    if (change.softcap != T(0)) {
+      T* const scores = weights + row * Vectors * lanes<T>;
+      tile.store(scores, Vectors * lanes<T>);
+      cap_scores(scores, tile_rows * Vectors, change.softcap);
+      tile.load(scores, Vectors * lanes<T>);
+    }
     if (bias.data != nullptr) tile.add(bias.data + row * bias.key_step, bias.key_step);
 #pragma GCC unroll 3
     for (int v = 0; v < Vectors; ++v) {
-      const V maximum_before = V::load(state.maximum + v * lanes<T>);
+      const V subtracted = V::load(shift + v * lanes<T>);
 #pragma GCC unroll 8
       for (int r = 0; r < tile_rows; ++r) {
         largest[v] = maximum(tile.sum[r][v], largest[v]);
-        const V p = weight<T>(tile.sum[r][v] - maximum_before);
+        const V p = weight<T>(tile.sum[r][v] - subtracted);
         sum[v] = sum[v] + p;
         p.store(weights + ((row + r) * Vectors + v) * lanes<T>);
       }
@@ -141,23 +187,30 @@ bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries
   bool within = true;
 #pragma GCC unroll 3
   for (int v = 0; v < Vectors; ++v) {
-    const V limit = V::load(state.maximum + v * lanes<T>) + V::broadcast(headroom<T>);
-    within = within && !any(limit < largest[v]);
+    within = within && !any(unfit(V::load(state.maximum + v * lanes<T>), V::load(shift + v * lanes<T>), largest[v]));
   }
   if (!within) return false;
 #pragma GCC unroll 3
   for (int v = 0; v < Vectors; ++v) {
-    (V::load(state.sum + v * lanes<T>) + sum[v]).store(state.sum + v * lanes<T>);
+    const Index at = v * lanes<T>;
+    if (bias.data == nullptr) {
+      (V::load(state.sum + at) + sum[v]).store(state.sum + at);
+      continue;
+    }
+    const V correction = simd::EIGENFORMER_TARGET::exp(V::load(state.maximum + at) - V::load(shift + at));
+    fma(V::load(state.sum + at), correction, sum[v]).store(state.sum + at);
+    correction.store(state.correction + at);
+    V::load(shift + at).store(state.maximum + at);
   }
   return true;
 }
 template <class T>
-bool product_softened(int vectors, Index rows, Index depth, Factor<T> keys, Factor<T> queries, PanelBias<T> bias,
+bool product_softened(int vectors, Index rows, Index depth, Factor<T> keys, Factor<T> queries, ScoreChange<T> change,
                       T* weights, SoftmaxState<T> state) {
   switch (vectors) {
-    case 1: return product_softened<T, 1>(rows, depth, keys, queries, bias, weights, state);
-    case 2: return product_softened<T, 2>(rows, depth, keys, queries, bias, weights, state);
-    default: return product_softened<T, tile_vectors>(rows, depth, keys, queries, bias, weights, state);
+    case 1: return product_softened<T, 1>(rows, depth, keys, queries, change, weights, state);
+    case 2: return product_softened<T, 2>(rows, depth, keys, queries, change, weights, state);
+    default: return product_softened<T, tile_vectors>(rows, depth, keys, queries, change, weights, state);
   }
 }
 
@@ -174,10 +227,10 @@ struct ScoreColumn {
 };
 
 template <class T, bool Masked, class Live>
-Vec<T> largest_score(const ScoreColumn<T, Live>& column, Index row, Index end, Vec<T> before, Vec<T> largest) {
+Vec<T> largest_score(const ScoreColumn<T, Live>& column, Index row, Index end, Vec<T> largest) {
   for (; row < end; ++row) {
     Vec<T> score = Vec<T>::load(column.scores + row * column.stride);
-    if constexpr (Masked) score = select(column.live(row), score, before);
+    if constexpr (Masked) score = select(column.live(row), score, Vec<T>::broadcast(no_score<T>));
     largest = maximum(score, largest);  // this order passes over NaN, which shows in the sum
   }
   return largest;
@@ -197,14 +250,15 @@ Vec<T> weigh(const ScoreColumn<T, Live>& column, Index row, Index end, Vec<T> sh
 
 /// Scores become weights exp(score - maximum), of which those of keys that are not live are exactly 0 whatever the score
 /// is; the state, of these columns, goes on.
+///   expected: what is to be subtracted from scores if it goes with them
 template <class T, class Live>
-void soften(const ScoreColumn<T, Live>& column, SoftmaxState<T> state) {
+void soften(const ScoreColumn<T, Live>& column, Vec<T> expected, SoftmaxState<T> state) {
   using V = Vec<T>;
   const V before = V::load(state.maximum);
-  V largest = largest_score<T, true>(column, 0, column.full_begin, before, before);
-  largest = largest_score<T, false>(column, column.full_begin, column.full_end, before, largest);
-  largest = largest_score<T, true>(column, column.full_end, column.end, before, largest);
-  const V shift = select(before + V::broadcast(headroom<T>) < largest, largest, before);
+  V largest = largest_score<T, true>(column, 0, column.full_begin, V::broadcast(no_score<T>));
+  largest = largest_score<T, false>(column, column.full_begin, column.full_end, largest);
+  largest = largest_score<T, true>(column, column.full_end, column.end, largest);
+  const V shift = select(unfit(before, expected, largest), maximum(largest, before), expected);
   V sum = weigh<T, true>(column, 0, column.full_begin, shift, V::zero());
   sum = weigh<T, false>(column, column.full_begin, column.full_end, shift, sum);
   sum = weigh<T, true>(column, column.full_end, column.end, shift, sum);
@@ -213,10 +267,6 @@ void soften(const ScoreColumn<T, Live>& column, SoftmaxState<T> state) {
   correction.store(state.correction);
   shift.store(state.maximum);
 }
-
-/// What a sum that began at the lowest number holds before any key: no score is below it, and exp(lowest - score) is 0.
-template <class T>
-inline constexpr T no_score = std::numeric_limits<T>::lowest();
 
 /// log sum exp of a row, -infinity of one that saw no key.
 template <class T>

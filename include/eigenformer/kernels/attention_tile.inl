@@ -126,32 +126,4 @@ bool all_finite(const T* x, Index stride, Index rows, Index dim) {
   return any == 0;
 }
 
-/// tanh by its continued fraction (Lambert 1768), x / (1 + x^2 / (3 + x^2 / (5 + ...))), where |x| < 1, elsewhere by
-/// 1 - 2 / (exp(2 |x|) + 1), which cancels for small x.
-template <class T>
-EIGENFORMER_INLINE Vec<T> hyperbolic_tangent(Vec<T> x) {
-  using V = Vec<T>;
-  constexpr int levels = sizeof(T) == 4 ? 7 : 11;  // truncated below 1e-11 and 1e-20 at |x| = 1
-  const V square = x * x;
-  V numerator_before = V::zero();
-  V numerator = x;
-  V denominator_before = V::broadcast(T(1));
-  V denominator = V::broadcast(T(1));
-#pragma GCC unroll 11
-  for (int i = 1; i < levels; ++i) {
-    const V odd = V::broadcast(static_cast<T>(2 * i + 1));
-    const V n = fma(odd, numerator, square * numerator_before);
-    const V d = fma(odd, denominator, square * denominator_before);
-    numerator_before = numerator;
-    numerator = n;
-    denominator_before = denominator;
-    denominator = d;
-  }
-  const V one = V::broadcast(T(1));
-  const V magnitude = minimum(V::broadcast(T(40)), abs(x));
-  const V beyond_one =
-      copysign(one - V::broadcast(T(2)) / (simd::EIGENFORMER_TARGET::exp(magnitude + magnitude) + one), x);
-  return select(magnitude < one, numerator / denominator, beyond_one);
-}
-
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET::attention
