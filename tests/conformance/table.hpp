@@ -15,6 +15,8 @@
 #include <eigenformer/block/sandwich.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
+#include <eigenformer/convolution/depthwise_convolution.hpp>
+#include <eigenformer/convolution/normed.hpp>
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/fix_norm.hpp>
 #include <eigenformer/linear/linear.hpp>
@@ -107,6 +109,18 @@ std::vector<Row<T>> table() {
       [](ef::Random random) { return ef::PackedLinear<T>({.in_features = 31, .out_features = 43}, random.split()); });
   add("PackedLinear_in_bfloat16_without_bias", Features{31}, [](ef::Random random) {
     return ef::PackedLinear<T, ef::Bfloat16>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
+  });
+  add("DepthwiseConvolution", Images{5, 19},
+      [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 19, .kernel = 5}, random.split()); });
+  add("DepthwiseConvolution_without_bias", Images{7, 13},
+      [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 13, .bias = false}, random.split()); });
+  add("Normed_linear", Features{31}, [](ef::Random random) {
+    return ef::Normed<ef::Linear<T>>(
+        {.projection = {.in_features = 31, .out_features = 43}, .statistics = ef::FixedStatistics{}}, random.split());
+  });
+  add("Normed_convolution", Images{5, 17}, [](ef::Random random) {
+    return ef::Normed<ef::DepthwiseConvolution<T>>(
+        {.projection = {.channels = 17}, .statistics = ef::FixedStatistics{}}, random.split());
   });
   add("Embedding", Tokens{29},
       [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random.split()); });
