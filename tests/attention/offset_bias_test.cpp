@@ -21,7 +21,8 @@ TEST(OffsetBias, is_the_table_at_the_distances_down_and_across) {
     for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i + 1);
     const Index pixels = side * side;
     std::vector<float> bias(static_cast<std::size_t>(pixels * pixels));
-    ef::offset_bias<float>(table, side, bias.data());
+    ef::ScratchArena arena;
+    ef::offset_bias<float>(table, side, bias.data(), arena);
     for (Index from = 0; from < pixels; ++from) {
       for (Index to = 0; to < pixels; ++to) {
         const Index down = std::abs(from / side - to / side), across = std::abs(from % side - to % side);
@@ -41,7 +42,8 @@ TEST(OffsetBias, counts_offsets_as_the_published_code_does) {
     std::vector<double> table(static_cast<std::size_t>(side * side));
     for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<double>(i);
     std::vector<double> bias(places.size());
-    ef::offset_bias<double>(table, side, bias.data());
+    ef::ScratchArena arena;
+    ef::offset_bias<double>(table, side, bias.data(), arena);
     EXPECT_TRUE(support::bit_equal(bias, std::vector<double>(places.begin(), places.end())));
   }
 }
@@ -56,7 +58,7 @@ TEST(OffsetBias, backward_adds_what_forward_spread) {
   for (Index i = 0; i < pixels; ++i) {  // the gradient of one number is what its unit table picks out
     std::vector<double> unit(pixels), picked(pixels * pixels);
     unit[static_cast<std::size_t>(i)] = 1;
-    ef::offset_bias<double>(unit, side, picked.data());
+    ef::offset_bias<double>(unit, side, picked.data(), arena);
     double expected = 2;
     for (std::size_t n = 0; n < picked.size(); ++n) expected += picked[n] * static_cast<double>(dbias[n]);
     EXPECT_NEAR(static_cast<double>(dtable[static_cast<std::size_t>(i)]), expected,

@@ -1,11 +1,14 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/attention/cascaded_group_attention.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/local_window_attention.hpp>
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
 #include <eigenformer/block/deep_norm.hpp>
+#include <eigenformer/block/efficient_vit_block.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/parallel_block.hpp>
@@ -72,6 +75,17 @@ ef::BatchNorm<T> batch_norm(ef::Random random) {
   for (T& variance : norm.running_var.values()) variance = static_cast<T>(random.uniform(0.5, 2));
   return norm;
 }
+
+/// Norms as in batch_norm above, and gains that are not zero, as those at the end of residual branches are at first.
+template <class Block>
+Block with_gains(Block block) {
+  block.visit_parameters([](const ef::Name& name, auto& parameter) {
+    if (name.str().ends_with("bn.weight")) std::fill(parameter.values().begin(), parameter.values().end(), 1);
+  });
+  return block;
+}
+inline const ef::CascadedGroupAttentionOptions cascade = {
+    .dim = 21, .key_dim = 5, .heads = 3, .resolution = 3, .kernels = {5, 1, 3}, .statistics = ef::FixedStatistics{}};
 
 template <class T>
 std::vector<Row<T>> table() {
@@ -145,6 +159,15 @@ std::vector<Row<T>> table() {
       "MultiQueryAttention", Features{39},
       [](ef::Random random) { return ef::MultiQueryAttention<T>({.dim = 39, .heads = 3}, random.split()); },
       ef::Causal{});
+  add("CascadedGroupAttention", Windows{3, 21},
+      [](ef::Random random) { return with_gains(ef::CascadedGroupAttention<T>(cascade, random.split())); });
+  add("CascadedGroupAttention_folded", Windows{3, 21},
+      [](ef::Random random) { return ef::fold(with_gains(ef::CascadedGroupAttention<T>(cascade, random.split()))); });
+  add("LocalWindowAttention", Images{5, 21},
+      [](ef::Random random) { return with_gains(ef::LocalWindowAttention<T>(cascade, random.split())); });
+  add("EfficientViTBlock", Images{5, 21}, [](ef::Random random) {
+    return with_gains(ef::EfficientViTBlock<T>({.attention = cascade, .hidden = 31}, random.split()));
+  });
   add(
       "PreNorm", Features{38}, [](ef::Random random) { return pre_norm_layer<T>(random.split()); }, ef::Causal{});
   add(

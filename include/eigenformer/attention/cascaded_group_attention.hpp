@@ -190,7 +190,7 @@ class CascadedGroupAttention : public Block<CascadedGroupAttention<T, Projection
                              kept ? &kept->interaction : nullptr);
     const KeyValueSegment<T> segments[] = {segment(qkv, rows)};
     attention<T>(
-        {queries(query, rows), segments, bias_of(h, scope)},
+        {queries(query, rows), segments, bias_of(h, scope, context.scratch())},
         {head<HeadsView<T>>(y.data(), rows, part(), y.stride()), kept ? kept->log_sum_exp.resize(rows) : nullptr},
         NoMask{}, {}, context);
   }
@@ -207,7 +207,7 @@ class CascadedGroupAttention : public Block<CascadedGroupAttention<T, Projection
     const KeyValueGradient<T> gradients[] = {
         {head<HeadsView<T>>(dqkv + options.key_dim, rows, options.key_dim, packed()),
          head<HeadsView<T>>(dqkv + 2 * options.key_dim, rows, part(), packed())}};
-    attention_backward<T>({queries(kept.query.data(), rows), segments, bias_of(h, scope)},
+    attention_backward<T>({queries(kept.query.data(), rows), segments, bias_of(h, scope, context.scratch())},
                           {head<ConstHeadsView<T>>(cache.attended.data() + h * part(), rows, part(), options.dim),
                            head<ConstHeadsView<T>>(dy.data(), rows, part(), dy.stride()), kept.log_sum_exp.data()},
                           {head<HeadsView<T>>(dquery, rows, options.key_dim, options.key_dim), gradients,
@@ -230,11 +230,11 @@ class CascadedGroupAttention : public Block<CascadedGroupAttention<T, Projection
     return {head<ConstHeadsView<T>>(qkv + options.key_dim, rows, options.key_dim, packed()),
             head<ConstHeadsView<T>>(qkv + 2 * options.key_dim, rows, part(), packed())};
   }
-  ScoreBias<T> bias_of(Index h, ScratchScope& scope) const {
+  ScoreBias<T> bias_of(Index h, ScratchScope& scope, ScratchArena& scratch) const {
     T* const bias = scope.take<T>(positions() * positions());
     offset_bias<T>(
         biases.values().subspan(static_cast<std::size_t>(h * positions()), static_cast<std::size_t>(positions())),
-        options.resolution, bias);
+        options.resolution, bias, scratch);
     return ScoreBias<T>::dense(bias, 1, positions(), positions());
   }
 

@@ -93,17 +93,26 @@ class LocalWindowAttention : public Block<LocalWindowAttention<T, Projection_, I
       }
     });
   }
+  static void copy_pixels(const T* from, Index from_stride, T* to, Index to_stride, Index pixels, Index channels) {
+    if (from_stride == channels && to_stride == channels) {
+      std::copy_n(from, pixels * channels, to);
+    } else {
+      for (Index i = 0; i < pixels; ++i) std::copy_n(from + i * from_stride, channels, to + i * to_stride);
+    }
+  }
   void cut(const ConstImagesView<T>& images, const ImagesView<T>& windows, Context& context) const {
+    const Index channels = images.channels();
     for_each_row(images, context, [&](Index row, Index first, Index pixels) {
-      RowsView<T> to = windows.rows();
-      if (pixels > 0) to.middleRows(row * side(), pixels) = images.rows().middleRows(first, pixels);
-      to.middleRows(row * side() + pixels, side() - pixels).setZero();
+      T* const to = windows.data() + row * side() * channels;
+      copy_pixels(images.data() + first * images.stride(), images.stride(), to, channels, pixels, channels);
+      std::fill_n(to + pixels * channels, (side() - pixels) * channels, T(0));
     });
   }
   void put_together(const ImagesView<T>& windows, const ImagesView<T>& images, Context& context) const {
+    const Index channels = images.channels();
     for_each_row(images, context, [&](Index row, Index first, Index pixels) {
-      RowsView<T> to = images.rows();
-      if (pixels > 0) to.middleRows(first, pixels) = windows.rows().middleRows(row * side(), pixels);
+      copy_pixels(windows.data() + row * side() * channels, channels, images.data() + first * images.stride(),
+                  images.stride(), pixels, channels);
     });
   }
 };

@@ -13,15 +13,19 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// bias[y r + x, y' r + x'] = table[|y - y'| r + |x - x'|].   table: [r r]    bias: [r r, r r], r being `side`
 template <class T>
-void offset_bias(std::span<const T> table, Index side, T* bias) {
-  for (Index y = 0; y < side; ++y) {
-    for (Index x = 0; x < side; ++x) {
-      for (Index to = 0; to < side; ++to, bias += side) {
-        const T* const row = table.data() + (y > to ? y - to : to - y) * side;
-        std::reverse_copy(row + 1, row + x + 1, bias);
-        std::copy(row, row + side - x, bias + x);
-      }
+void offset_bias(std::span<const T> table, Index side, T* bias, ScratchArena& scratch) {
+  ScratchScope scope(scratch);
+  const Index pixels = side * side;
+  // For one x, the rows of a pixel's bias from r - 1 above it to r - 1 below: each y takes r of them that lie together.
+  T* const rows = scope.take<T>((2 * side - 1) * side);
+  for (Index x = 0; x < side; ++x) {
+    for (Index distance = 0; distance < side; ++distance) {
+      const T* const from = table.data() + distance * side;
+      T* const above = rows + (side - 1 - distance) * side;
+      T* const below = rows + (side - 1 + distance) * side;
+      for (Index i = 0; i < side; ++i) above[i] = below[i] = from[i > x ? i - x : x - i];
     }
+    for (Index y = 0; y < side; ++y) std::copy_n(rows + (side - 1 - y) * side, pixels, bias + (y * side + x) * pixels);
   }
 }
 

@@ -31,9 +31,9 @@ class Normed : public Block<Normed<Projection_>> {
  public:
   using Scalar = typename Projection_::Scalar;
   using Options = NormedOptions<typename Projection_::Options>;
-  using Inner = Projection_;  ///< the type of the projection
-  static constexpr bool of_rows = TokenwiseBlock<Projection_, Scalar>;
-  static constexpr bool of_images = SpatialBlock<Projection_, Scalar>;
+  using Inner = Projection_;                                            ///< the type of the projection
+  static constexpr bool of_rows = TokenwiseBlock<Projection_, Scalar>;  ///< whether it maps rows of features
+  static constexpr bool of_images = SpatialBlock<Projection_, Scalar>;  ///< whether it maps images
   static_assert(of_rows != of_images, "Normed: wraps a projection such as Linear<T> or DepthwiseConvolution<T>");
   struct Cache {
     typename Projection_::Cache projection;

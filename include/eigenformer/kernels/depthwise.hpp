@@ -18,12 +18,12 @@ struct DepthwiseImage {
   Index pixel_stride;  ///< from a pixel to the next
   Index height;
   Index width;
-  Index spacing = 1;
+  Index spacing = 1;  ///< 1 or 2
 };
 
 /// The rows of the result that a call takes, `rows` of them from `first` on.
 struct DepthwiseStrip {
-  Index first;
+  Index first;  ///< row of the result
   Index rows;
   Index columns;
   Index kernel;    ///< odd; the image is padded by kernel / 2
@@ -35,8 +35,8 @@ struct DepthwiseStrip {
 template <class Element>
 struct DepthwisePixels {
   Element* data;
-  Index row_stride;
-  Index pixel_stride;
+  Index row_stride;    ///< from a row to the next
+  Index pixel_stride;  ///< from a pixel to the next
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels
