@@ -18,6 +18,7 @@
 #include <eigenformer/block/sandwich.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
+#include <eigenformer/convolution/convolution.hpp>
 #include <eigenformer/convolution/depthwise_convolution.hpp>
 #include <eigenformer/convolution/normed.hpp>
 #include <eigenformer/linear/embedding.hpp>
@@ -128,6 +129,8 @@ std::vector<Row<T>> table() {
       [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 19, .kernel = 5}, random.split()); });
   add("DepthwiseConvolution_without_bias", Images{7, 13},
       [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 13, .bias = false}, random.split()); });
+  add("Convolution", Images{5, 13},
+      [](ef::Random random) { return ef::Convolution<T>({.in_channels = 13, .out_channels = 17}, random.split()); });
   add("Normed_linear", Features{31}, [](ef::Random random) {
     return ef::Normed<ef::Linear<T>>(
         {.projection = {.in_features = 31, .out_features = 43}, .statistics = ef::FixedStatistics{}}, random.split());

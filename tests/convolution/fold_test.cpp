@@ -47,6 +47,24 @@ TEST(FoldConvolution, of_batch_norm_into_a_depthwise_convolution_changes_no_resu
   expect_depthwise_to_fold<double>();
 }
 
+TEST(FoldConvolution, equals_the_published_fusion) {
+  const support::Golden golden("evit_conv2d_bn");
+  ef::Normed<ef::Convolution<double>> normed({.projection = {.in_channels = 6, .out_channels = 10, .stride = 2}},
+                                             ef::Random(1));
+  normed.visit_parameters([&]<class P>(const ef::Name& name, P& parameter) {
+    if (name.str() == "bn.num_batches_tracked") return;
+    const auto values = golden.values<typename P::Scalar>(name.str());
+    ASSERT_EQ(values.size(), parameter.values().size()) << name.str();
+    std::copy(values.begin(), values.end(), parameter.values().begin());
+  });
+  const ef::Convolution<double> folded = ef::fold(normed);
+  const double limit = tolerance::pytorch_abs<double>;
+  EXPECT_TRUE(support::within(support::max_error(folded.weight.value, golden.values<double>("fused.weight")), limit));
+  EXPECT_TRUE(support::within(support::max_error(folded.bias->value, golden.values<double>("fused.bias")), limit));
+  const auto x = images_case::stored_images<double>(golden, "x");
+  EXPECT_TRUE(support::within(support::max_error(folded(x), images_case::stored_images<double>(golden, "y")), limit));
+}
+
 TEST(FoldConvolution, of_a_normed_projection_is_the_projection_alone) {
   support::Generator random(72);
   ef::Normed<ef::Linear<double>> normed({.projection = {.in_features = 7, .out_features = 13}}, ef::Random(2));
@@ -63,8 +81,7 @@ TEST(FoldConvolution, rejects_other_channels_and_bad_statistics) {
     ef::fold(convolution, ef::BatchNorm<float>({.dim = 5}));
     FAIL();
   } catch (const ef::ShapeError& error) {
-    EXPECT_STREQ(error.what(),
-                 "fold: expected a DepthwiseConvolution of 5 channels, got a weight of shape [3, 1, 3, 3]");
+    EXPECT_STREQ(error.what(), "fold: expected a convolution of 5 output channels, got a weight of shape [3, 1, 3, 3]");
   }
   ef::BatchNorm<float> norm({.dim = 3});
   norm.running_var.value[2] = -1;
