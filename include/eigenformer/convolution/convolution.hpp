@@ -12,8 +12,8 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct ConvolutionOptions {
-  Index in_channels = 0;
-  Index out_channels = 0;
+  Index in_channels = 0;   ///< of x
+  Index out_channels = 0;  ///< of y
   Index kernel = 3;
   Index stride = 1;
   Index padding = kernel / 2;  ///< zeros on each side
