@@ -1,7 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-// Masks, attention, and the key/value cache.
+// Masks, biases of scores, attention, and the key/value cache.
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
@@ -10,7 +10,10 @@
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/attention_views.hpp>
+#include <eigenformer/attention/block_sparse.hpp>
+#include <eigenformer/attention/both.hpp>
 #include <eigenformer/attention/cascaded_group_attention.hpp>
+#include <eigenformer/attention/explicit_mask.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
@@ -19,3 +22,10 @@
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
 #include <eigenformer/attention/offset_bias.hpp>
+#include <eigenformer/attention/packed.hpp>
+#include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/ragged.hpp>
+#include <eigenformer/attention/rolling_key_value_cache.hpp>
+#include <eigenformer/attention/score_bias.hpp>
+#include <eigenformer/attention/sliding_window.hpp>
+#include <eigenformer/attention/strided.hpp>

@@ -24,3 +24,4 @@
 #include <eigenformer/kernels/scale_norm.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 #include <eigenformer/kernels/tile.hpp>
+#include <eigenformer/kernels/turns.hpp>

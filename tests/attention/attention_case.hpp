@@ -9,7 +9,14 @@
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/block_sparse.hpp>
+#include <eigenformer/attention/both.hpp>
+#include <eigenformer/attention/explicit_mask.hpp>
+#include <eigenformer/attention/packed.hpp>
+#include <eigenformer/attention/sliding_window.hpp>
+#include <eigenformer/attention/strided.hpp>
 
+#include <memory>
 #include <ostream>
 
 namespace attention_test {
@@ -17,7 +24,41 @@ namespace attention_test {
 namespace ef = eigenformer;
 using ef::Index;
 
-enum class Masked { none, causal, causal_top_left, padding };
+enum class Masked {
+  none,
+  causal,
+  causal_top_left,
+  padding,
+  window,
+  banded,
+  strided,
+  strided_local,
+  packed,
+  packed_causal,
+  packed_strided,
+  blocks,
+  table,
+  causal_table,
+  window_padding
+};
+inline constexpr std::array masked_names = {"none",
+                                            "causal",
+                                            "causal top-left",
+                                            "padding",
+                                            "window",
+                                            "banded",
+                                            "strided",
+                                            "strided + local",
+                                            "packed",
+                                            "packed causal",
+                                            "packed strided",
+                                            "block sparse",
+                                            "explicit",
+                                            "causal and explicit",
+                                            "window and padding"};
+inline constexpr Index mask_count = static_cast<Index>(masked_names.size());
+
+enum class Biased { none, by_distance, dense };
 
 /// One call of attention: shapes, mask, segments, options, and where the tensors lie.
 struct Case {
@@ -36,6 +77,31 @@ struct Case {
   Index gap = 0;     ///< elements between one position's heads and the next one's
   Index offset = 0;  ///< from a cache line
   std::uint64_t salt = 0;
+  Biased bias = Biased::none;
+
+  /// Three sequences of about the same length.
+  static std::vector<Index> offsets(Index length) { return {0, length / 3, length / 2 + length / 5, length}; }
+  /// Which of some scores or blocks live: about 3 of 5, in no order.
+  std::vector<char> live(Index count) const {
+    support::Generator random(salt + 77);
+    std::vector<char> result;
+    for (Index i = 0; i < count; ++i) result.push_back(random.normal() < 0.25 ? 1 : 0);
+    return result;
+  }
+  Index block_queries() const { return queries / 4 + 1; }
+  Index block_keys() const { return keys / 5 + 1; }
+  static Index blocks(Index length, Index block) { return (length + block - 1) / block; }
+  Index window() const { return keys / 4; }
+  Index stride() const { return keys / 6 + 2; }
+  Index distances() const { return queries + keys - 1; }
+  /// What is added to scores: of each distance, or of each score.
+  std::vector<double> biases() const {
+    support::Generator random(salt + 99);
+    const Index count = bias == Biased::none ? 0 : heads * (bias == Biased::dense ? queries * keys : distances());
+    std::vector<double> result;
+    for (Index i = 0; i < count; ++i) result.push_back(static_cast<float>(2 * random.normal()));
+    return result;
+  }
 
   /// Lengths that leave some keys of each batch, and of the last of several none.
   std::vector<Index> lengths() const {
@@ -53,28 +119,110 @@ struct Case {
       case Masked::causal: result.mask = reference::causal_mask(keys - queries); break;
       case Masked::causal_top_left: result.mask = reference::causal_mask(0); break;
       case Masked::padding: result.mask = reference::padding_mask({some.begin(), some.end()}); break;
+      case Masked::window: result.mask = reference::window_mask(keys - queries, window(), 2); break;
+      case Masked::banded: result.mask = reference::window_mask(keys - queries, window(), 0); break;
+      case Masked::strided: result.mask = reference::strided_mask(keys - queries, stride(), 0); break;
+      case Masked::strided_local: result.mask = reference::strided_mask(keys - queries, stride(), 3); break;
+      case Masked::packed:
+        result.mask =
+            reference::packed_mask(offsets(queries), offsets(keys), [](long, long, long, long) { return true; });
+        break;
+      case Masked::packed_causal:
+        result.mask = reference::packed_mask(offsets(queries), offsets(keys), [](long s, long t, long query, long key) {
+          return reference::causal_mask(t - s)(0, query, key);
+        });
+        break;
+      case Masked::packed_strided:
+        result.mask = reference::packed_mask(offsets(queries), offsets(keys), [](long s, long t, long query, long key) {
+          return reference::strided_mask(t - s, 3, 2)(0, query, key);
+        });
+        break;
+      case Masked::blocks: {
+        const Index columns = blocks(keys, block_keys());
+        result.mask = reference::block_mask(live(blocks(queries, block_queries()) * columns), columns, block_queries(),
+                                            block_keys());
+        break;
+      }
+      case Masked::table:
+        result.mask = reference::table_mask(live(batch * queries * keys), batch, queries, keys);
+        break;
+      case Masked::causal_table:
+        result.mask = reference::both(reference::causal_mask(keys - queries),
+                                      reference::table_mask(live(queries * keys), 1, queries, keys));
+        break;
+      case Masked::window_padding:
+        result.mask = reference::both(reference::window_mask(keys - queries, window(), -1),
+                                      reference::padding_mask({some.begin(), some.end()}));
+        break;
+    }
+    const std::vector<double> numbers = biases();
+    const Index s_count = queries, t_count = keys;
+    if (bias == Biased::by_distance) {
+      result.bias = [=](long h, long s, long t) {
+        return numbers.at(static_cast<std::size_t>(h * (s_count + t_count - 1) + t - s + s_count - 1));
+      };
+    }
+    if (bias == Biased::dense) {
+      result.bias = [=](long h, long s, long t) {
+        return numbers.at(static_cast<std::size_t>((h * s_count + s) * t_count + t));
+      };
     }
     return result;
   }
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Case& c) {
-  constexpr std::array names = {"none", "causal", "causal top-left", "padding"};
   out << "[B " << c.batch << ", S " << c.queries << ", T " << c.keys << ", heads " << c.heads << "/" << c.kv_heads
-      << ", d_k " << c.key_dim << ", d_v " << c.value_dim << ", mask " << names[static_cast<std::size_t>(c.mask)]
-      << ", segments before the last " << c.segments.size() << ", softcap " << c.softcap << "]";
+      << ", d_k " << c.key_dim << ", d_v " << c.value_dim << ", mask " << masked_names[static_cast<std::size_t>(c.mask)]
+      << ", segments before the last " << c.segments.size() << ", softcap " << c.softcap << ", bias "
+      << static_cast<int>(c.bias) << "]";
   return out;
 }
+
+/// A row of bool, which a vector is not.
+class Booleans {
+ public:
+  explicit Booleans(const std::vector<char>& values) : size_(values.size()), data_(new bool[values.size()]) {
+    for (std::size_t i = 0; i < size_; ++i) data_[i] = values[i] != 0;
+  }
+  std::span<const bool> span() const { return {data_.get(), size_}; }
+
+ private:
+  std::size_t size_;
+  std::unique_ptr<bool[]> data_;
+};
 
 /// Calls f with the mask of the case.
 template <class Function>
 void with_mask(const Case& c, const Function& f) {
   const std::vector<Index> lengths = c.lengths();
+  const std::vector<Index> queries = Case::offsets(c.queries);
+  const std::vector<Index> keys = Case::offsets(c.keys);
   switch (c.mask) {
     case Masked::none: return f(ef::NoMask{});
     case Masked::causal: return f(ef::Causal{});
     case Masked::causal_top_left: return f(ef::Causal{ef::CausalAlignment::top_left});
     case Masked::padding: return f(ef::Padding{lengths});
+    case Masked::window: return f(ef::SlidingWindow{c.window(), 2});
+    case Masked::banded: return f(ef::LocalBanded{c.window() + 1});
+    case Masked::strided: return f(ef::Strided{c.stride()});
+    case Masked::strided_local: return f(ef::Strided{c.stride(), 3});
+    case Masked::packed: return f(ef::Packed<>{queries, keys});
+    case Masked::packed_causal: return f(ef::Packed<ef::Causal>{queries, keys});
+    case Masked::packed_strided: return f(ef::Packed<ef::Strided>{queries, keys, {3, 2}});
+    case Masked::blocks: {
+      const Booleans live(c.live(Case::blocks(c.queries, c.block_queries()) * Case::blocks(c.keys, c.block_keys())));
+      return f(ef::BlockSparse{c.block_queries(), c.block_keys(), live.span()});
+    }
+    case Masked::table: {
+      const Booleans live(c.live(c.batch * c.queries * c.keys));
+      return f(ef::Explicit{live.span()});
+    }
+    case Masked::causal_table: {
+      const Booleans live(c.live(c.queries * c.keys));
+      return f(ef::Both{ef::Causal{}, ef::Explicit{live.span()}});
+    }
+    case Masked::window_padding: return f(ef::Both{ef::SlidingWindow{c.window(), -1}, ef::Padding{lengths}});
   }
 }
 
@@ -124,7 +272,9 @@ struct Call {
         dquery(c, c.queries, c.heads, c.key_dim),
         dkey(c, c.keys, c.kv_heads, c.key_dim),
         dvalue(c, c.keys, c.kv_heads, c.value_dim),
-        log_sum_exp(c.batch * c.heads * c.queries) {
+        log_sum_exp(c.batch * c.heads * c.queries),
+        dbias(c.bias == Biased::none ? 0 : static_cast<Index>(c.biases().size())) {
+    for (const double number : c.biases()) biases.push_back(static_cast<T>(number));
     support::Generator random(c.salt);
     query.fill(c.query_deviation, random);
     key.fill(1, random);
@@ -137,24 +287,33 @@ struct Call {
   }
   template <class Mask>
   void forward(const Mask& mask, ef::Context& context) {
-    ef::attention<T>({query.view(), segments()}, {y.view(), log_sum_exp.data()}, mask, options(), context);
+    ef::attention<T>({query.view(), segments(), bias()}, {y.view(), log_sum_exp.data()}, mask, options(), context);
   }
   void backward(ef::Context& context) {
     with_mask(c, [&](const auto& mask) { backward(mask, context); });
   }
   template <class Mask>
   void backward(const Mask& mask, ef::Context& context) {
-    ef::attention_backward<T>({query.view(), segments()}, {y.view(), dy.view(), log_sum_exp.data()},
-                              {dquery.view(), gradients()}, mask, options(), context);
+    T* const to = c.bias == Biased::none ? nullptr : dbias.data();
+    ef::attention_backward<T>({query.view(), segments(), bias()}, {y.view(), dy.view(), log_sum_exp.data()},
+                              {dquery.view(), gradients(), to}, mask, options(), context);
   }
 
   testing::AssertionResult untouched_outside() const {
     for (const Heads<T>* tensor : {&query, &key, &value, &y, &dy, &dquery, &dkey, &dvalue}) {
       if (const auto result = tensor->cells.untouched_outside(); !result) return result;
     }
+    if (const auto result = dbias.untouched_outside(); !result) return result;
     return log_sum_exp.untouched_outside();
   }
 
+  ef::ScoreBias<T> bias() const {
+    switch (c.bias) {
+      case Biased::by_distance: return ef::ScoreBias<T>::by_distance(biases.data(), c.heads, c.queries, c.keys);
+      case Biased::dense: return ef::ScoreBias<T>::dense(biases.data(), c.heads, c.queries, c.keys);
+      default: return {};
+    }
+  }
   ef::AttentionOptions options() const { return {c.softmax_scale, c.softcap}; }
   std::span<const ef::KeyValueSegment<T>> segments() {
     kept_segments.clear();
@@ -190,6 +349,8 @@ struct Call {
   Heads<T> dkey;
   Heads<T> dvalue;
   support::GuardedBuffer<T> log_sum_exp;
+  support::GuardedBuffer<T> dbias;
+  std::vector<T> biases;
   std::vector<ef::KeyValueSegment<T>> kept_segments;
   std::vector<ef::KeyValueGradient<T>> kept_gradients;
 };
@@ -260,9 +421,11 @@ void for_each_instruction_set(const Function& f) {
   EXPECT_GE(count, 1);
 }
 
-/// One forward against the reference, with the limits of attention, for each instruction set.
+/// One forward against the reference, with the limits of attention, for each instruction set. Rows shorter than
+/// `negligible` of the largest value are judged by the largest error alone: an error of 1.3 eps of that value, the usual
+/// one, is more than the row measure grants a row below 0.2 of it where logits are small.
 template <class T>
-void expect_forward(const Case& c) {
+void expect_forward(const Case& c, double negligible = 0.05) {
   const Call<T> inputs(c);
   const auto expected =
       reference::attention(inputs.query.template widened<Judge<T>>(), inputs.key.template widened<Judge<T>>(),
@@ -279,8 +442,7 @@ void expect_forward(const Case& c) {
     const std::vector<T> y = call.y.values();
     EXPECT_TRUE(
         support::within(support::max_error(y, expected.out), support::tolerance::attention_abs<T>(logit, value)));
-    // A shorter row would be asked for less than a third of an eps of the values that it adds up.
-    expect_row_nmse(y, expected.out, 0.05 * value, support::tolerance::attention_row_nmse<T>(logit));
+    expect_row_nmse(y, expected.out, negligible * value, support::tolerance::attention_row_nmse<T>(logit));
     EXPECT_TRUE(support::within(support::max_error(call.log_sum_exp, expected.log_sum_exp), limit));
     EXPECT_TRUE(call.untouched_outside());
   });
@@ -299,6 +461,25 @@ void expect_gradient(const char* name, const std::vector<T>& actual, const refer
   const double largest = (std::max)(size, longest(expected));
   EXPECT_TRUE(
       support::within(support::max_error(actual, expected), support::tolerance::attention_abs<T>(logit, largest)));
+}
+
+/// The gradient of the biases: sums over the batch, and over all scores of a distance, of terms of at most `size`.
+template <class T>
+void expect_bias_gradient(const Call<T>& call, const reference::Array<Judge<T>>& dbias, double logit, double size) {
+  const Case& c = call.c;
+  if (c.bias == Biased::none) return;
+  const Index columns = c.bias == Biased::dense ? c.queries * c.keys : c.distances();
+  reference::Array<Judge<T>> expected({c.heads, columns});
+  for (Index h = 0; h < c.heads; ++h) {
+    for (Index s = 0; s < c.queries; ++s) {
+      for (Index t = 0; t < c.keys; ++t) {
+        expected(h, c.bias == Biased::dense ? s * c.keys + t : t - s + c.queries - 1) += dbias(h, s, t);
+      }
+    }
+  }
+  const double terms = static_cast<double>(c.batch * (c.bias == Biased::dense ? 1 : (std::min)(c.queries, c.keys)));
+  EXPECT_TRUE(support::within(support::max_error(call.dbias, expected),
+                              std::sqrt(terms) * support::tolerance::attention_abs<T>(logit, size)));
 }
 
 /// One backward against the reference, for each instruction set.
@@ -325,6 +506,7 @@ void expect_backward(const Case& c) {
     expect_gradient<T>("dquery", call.dquery.values(), expected.dq, logit, dquery_size);
     expect_gradient<T>("dkey", call.dkey.values(), expected.dk, logit, dkey_size);
     expect_gradient<T>("dvalue", call.dvalue.values(), expected.dv, logit, dvalue_size);
+    expect_bias_gradient(call, expected.dbias, logit, dscore / scale);
     EXPECT_TRUE(call.untouched_outside());
   });
 }

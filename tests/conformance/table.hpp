@@ -7,6 +7,7 @@
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
+#include <eigenformer/attention/strided.hpp>
 #include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/efficient_vit_block.hpp>
 #include <eigenformer/block/feed_forward.hpp>
@@ -32,7 +33,9 @@
 #include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/norm/scale_norm.hpp>
+#include <eigenformer/position/alibi.hpp>
 #include <eigenformer/position/learned.hpp>
+#include <eigenformer/position/relative_bias.hpp>
 #include <eigenformer/position/rotary.hpp>
 #include <eigenformer/position/sinusoidal.hpp>
 
@@ -171,6 +174,21 @@ std::vector<Row<T>> table() {
   add("EfficientViTBlock", Images{5, 21}, [](ef::Random random) {
     return with_gains(ef::EfficientViTBlock<T>({.attention = cascade, .hidden = 31}, random.split()));
   });
+  add(
+      "MultiQueryAttention with Alibi", Features{39},
+      [](ef::Random random) {
+        using Attention = ef::MultiQueryAttention<T, ef::Linear<T>, ef::Alibi>;
+        return Attention({.dim = 39, .heads = 3}, random.split());
+      },
+      ef::Causal{});
+  add(
+      "GroupedQueryAttention with RelativeBias, strided", Features{37},
+      [](ef::Random random) {
+        using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::RelativeBias<T>>;
+        return Attention({.dim = 37, .heads = 4, .kv_heads = 2, .head_dim = 7, .position = {.num_buckets = 6}},
+                         random.split());
+      },
+      ef::Strided{3, 2});
   add(
       "PreNorm", Features{38}, [](ef::Random random) { return pre_norm_layer<T>(random.split()); }, ef::Causal{});
   add(

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
+#include <vector>
 
 #include "support/alignment.hpp"
 #include "support/compare.hpp"
@@ -56,6 +58,41 @@ void expect_elementwise(ef::InstructionSet set, Index count, std::ptrdiff_t offs
   }
 }
 
+/// What the kernels give for `count` elements at once, and for each of them alone.
+template <class A, class T>
+void expect_the_same_alone(ef::InstructionSet set, const std::vector<T>& gate, const std::vector<T>& up) {
+  const auto count = static_cast<Index>(gate.size());
+  std::vector<T> together(5 * gate.size());
+  std::vector<T> alone(5 * gate.size());
+  const auto apply = [&](std::vector<T>& to, Index first, Index n) {
+    const T* const x = gate.data() + first;
+    const T* const u = up.data() + first;
+    T* const y = to.data() + first;
+    ef::kernels::activate<A>(x, y, n, set);
+    ef::kernels::activate_backward<A>(x, u, y + count, n, set);
+    ef::kernels::gated<A>(x, u, y + 2 * count, n, set);
+    ef::kernels::gated_backward<A>(x, u, u, y + 3 * count, y + 4 * count, n, set);
+  };
+  apply(together, 0, count);
+  for (Index i = 0; i < count; ++i) apply(alone, i, 1);
+  ASSERT_TRUE(support::bit_equal(together, alone)) << ef::name(set);
+}
+
+/// Arguments of which every fifth is in the tail that becomes denormal, up to `last`, or beyond it.
+template <class T>
+std::vector<T> with_far_arguments(T first, T last) {
+  support::Generator random(7);
+  std::vector<T> x = support::normal<T>(997, random, 3);
+  for (std::size_t i = 0; i < x.size(); i += 5) {
+    x[i] = -(first + (last - first) * static_cast<T>(i) / static_cast<T>(x.size()));
+    if (i % 3 == 0) x[i] = -x[i];
+  }
+  x[11] = std::numeric_limits<T>::infinity();
+  x[23] = -std::numeric_limits<T>::infinity();
+  x[31] = (std::numeric_limits<T>::max)();
+  return x;
+}
+
 }  // namespace
 
 TEST(ActivationKernels, treat_each_element_alone_at_any_length_and_alignment) {
@@ -69,4 +106,24 @@ TEST(ActivationKernels, treat_each_element_alone_at_any_length_and_alignment) {
     }
   }
   EXPECT_GE(cases, 98);
+}
+
+TEST(ActivationKernels, do_not_let_a_denormal_tail_change_the_lanes_beside_it) {
+  support::Generator random(8);
+  const auto floats = support::normal<float>(997, random);
+  const auto doubles = support::normal<double>(997, random);
+  int sets = 0;
+  for (const ef::InstructionSet set : ef::all_instruction_sets) {
+    if (!ef::available(set)) continue;
+    expect_the_same_alone<ef::Sigmoid>(set, with_far_arguments<float>(85, 107), floats);
+    expect_the_same_alone<ef::Silu>(set, with_far_arguments<float>(85, 111), floats);
+    expect_the_same_alone<ef::Gelu>(set, with_far_arguments<float>(12.5F, 15), floats);
+    expect_the_same_alone<ef::GeluTanh>(set, with_far_arguments<float>(9.5F, 11.5F), floats);
+    expect_the_same_alone<ef::Sigmoid>(set, with_far_arguments<double>(700, 770), doubles);
+    expect_the_same_alone<ef::Silu>(set, with_far_arguments<double>(700, 770), doubles);
+    expect_the_same_alone<ef::Gelu>(set, with_far_arguments<double>(37, 40), doubles);
+    expect_the_same_alone<ef::GeluTanh>(set, with_far_arguments<double>(20.5, 22.5), doubles);
+    ++sets;
+  }
+  EXPECT_GE(sets, 1);
 }

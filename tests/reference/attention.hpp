@@ -27,6 +27,48 @@ inline Mask causal_mask(long shift) {
 inline Mask padding_mask(const std::vector<long>& lengths) {
   return [lengths](long batch, long, long key) { return key < lengths.at(static_cast<std::size_t>(batch)); };
 }
+/// Query s stands at key s + shift, and sees `left` keys before that one and `right` behind it, -1 is all of them.
+inline Mask window_mask(long shift, long left, long right) {
+  return [=](long, long query, long key) {
+    const long own = query + shift;
+    return (left < 0 || key >= own - left) && (right < 0 || key <= own + right);
+  };
+}
+/// Query s stands at key s + shift, and sees that one, every stride-th before it and the last `local` up to it (Child et
+/// al. 2019, "Sparse Transformers").
+inline Mask strided_mask(long shift, long stride, long local) {
+  return [=](long, long query, long key) {
+    const long before = query + shift - key;
+    return before >= 0 && (before % stride == 0 || before < local);
+  };
+}
+/// Queries and keys of the same sequence see each other where `inside` says so, which is given the offsets of the
+/// sequence and the query and key in it.
+using InsideMask = std::function<bool(long queries, long keys, long query, long key)>;
+inline Mask packed_mask(const std::vector<long>& query_offsets, const std::vector<long>& key_offsets,
+                        const InsideMask& inside) {
+  return [=](long, long query, long key) {
+    for (std::size_t i = 0; i + 1 < query_offsets.size(); ++i) {
+      if (query < query_offsets[i] || query >= query_offsets[i + 1]) continue;
+      if (key < key_offsets[i] || key >= key_offsets[i + 1]) continue;
+      return inside(query_offsets[i + 1] - query_offsets[i], key_offsets[i + 1] - key_offsets[i],
+                    query - query_offsets[i], key - key_offsets[i]);
+    }
+    return false;
+  };
+}
+/// live[b * queries * keys + s * keys + t], of one batch for all if `batches` is 1.
+inline Mask table_mask(const std::vector<char>& live, long batches, long queries, long keys) {
+  return [=](long batch, long query, long key) {
+    return live.at(static_cast<std::size_t>(((batches == 1 ? 0 : batch) * queries + query) * keys + key)) != 0;
+  };
+}
+/// Blocks of the scores, row by row.
+inline Mask block_mask(const std::vector<char>& live, long columns, long block_queries, long block_keys) {
+  return [=](long, long query, long key) {
+    return live.at(static_cast<std::size_t>(query / block_queries * columns + key / block_keys)) != 0;
+  };
+}
 inline Mask both(const Mask& first, const Mask& second) {
   return [first, second](long batch, long query, long key) {
     return first(batch, query, key) && second(batch, query, key);
@@ -37,6 +79,7 @@ struct AttentionOptions {
   Mask mask = no_mask();
   std::optional<double> scale = {};  ///< 1 / sqrt(dk) if not given
   double softcap = 0;                ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
+  std::function<double(long head, long query, long key)> bias = {};  ///< added to capped scores; none if empty
 };
 
 template <class T>
@@ -49,9 +92,10 @@ struct Attended {
 
 template <class T>
 struct AttentionGradients {
-  Array<T> dq;  ///< [B, S, H, dk]
-  Array<T> dk;  ///< [B, T, Hkv, dk]
-  Array<T> dv;  ///< [B, T, Hkv, dv]
+  Array<T> dq;     ///< [B, S, H, dk]
+  Array<T> dk;     ///< [B, T, Hkv, dk]
+  Array<T> dv;     ///< [B, T, Hkv, dv]
+  Array<T> dbias;  ///< [H, S, T], summed over B
 };
 
 /// Scale q . k before the cap; `group` is the key/value head that query head h shares: consecutive query heads share
@@ -68,6 +112,12 @@ T raw_score(const Array<T>& q, const Array<T>& k, long b, long s, long h, long t
 template <class T>
 T capped(T score, const AttentionOptions& options) {
   return options.softcap == 0 ? score : T(options.softcap) * std::tanh(score / T(options.softcap));
+}
+
+/// The score that the softmax sees.
+template <class T>
+T final_score(T raw, long h, long s, long t, const AttentionOptions& options) {
+  return capped(raw, options) + (options.bias ? T(options.bias(h, s, t)) : T(0));
 }
 
 template <class T>
@@ -99,7 +149,7 @@ Attended<T> attention(const Array<T>& q, const Array<T>& k, const Array<T>& v, c
         for (long t = 0; t < keys; ++t) {
           if (!options.mask(b, s, t)) continue;
           seen.push_back(t);
-          scores.push_back(capped(raw_score(q, k, b, s, h, t, options), options));
+          scores.push_back(final_score(raw_score(q, k, b, s, h, t, options), h, s, t, options));
         }
         if (seen.empty()) continue;
         const T maximum = *std::max_element(scores.begin(), scores.end());
@@ -124,7 +174,7 @@ Attended<T> attention(const Array<T>& q, const Array<T>& k, const Array<T>& v, c
 }
 
 /// With p = softmax(score), dp_t = dout . v_t and delta = sum_t p_t dp_t:
-///   dv_t += p_t dout,   ds_t = p_t (dp_t - delta) cap'(score),   dq += scale ds_t k_t,   dk_t += scale ds_t q
+///   dv_t += p_t dout,   dbias_t += p_t (dp_t - delta),   ds_t = p_t (dp_t - delta) cap'(score),   dq += scale ds_t k_t,   dk_t += scale ds_t q
 /// where cap' = 1 - tanh^2 (1 without a cap). A row that sees no key has no gradient.
 ///   dout: [B, S, H, dv]
 template <class T>
@@ -134,7 +184,8 @@ AttentionGradients<T> attention_backward(const Array<T>& q, const Array<T>& k, c
   const long heads_per_group = q.dimension(2) / k.dimension(2);
   const T scale = options.scale ? T(*options.scale) : 1 / std::sqrt(T(q.dimension(3)));
   const Attended<T> forward = attention(q, k, v, options);
-  AttentionGradients<T> gradients{Array<T>(q.shape), Array<T>(k.shape), Array<T>(v.shape)};
+  AttentionGradients<T> gradients{Array<T>(q.shape), Array<T>(k.shape), Array<T>(v.shape),
+                                  Array<T>({q.dimension(2), q.dimension(1), k.dimension(1)})};
   for (long b = 0; b < q.dimension(0); ++b) {
     for (long h = 0; h < q.dimension(2); ++h) {
       const long group = h / heads_per_group;
@@ -148,7 +199,7 @@ AttentionGradients<T> attention_backward(const Array<T>& q, const Array<T>& k, c
           if (!options.mask(b, s, t)) continue;
           seen.push_back(t);
           raw.push_back(raw_score(q, k, b, s, h, t, options));
-          p.push_back(std::exp(capped(raw.back(), options) - forward.log_sum_exp(b, h, s)));
+          p.push_back(std::exp(final_score(raw.back(), h, s, t, options) - forward.log_sum_exp(b, h, s)));
           dp.push_back(0);
           for (long e = 0; e < v.dimension(3); ++e) {
             dp.back() += dout(b, s, h, e) * v(b, t, group, e);
@@ -158,6 +209,7 @@ AttentionGradients<T> attention_backward(const Array<T>& q, const Array<T>& k, c
         }
         for (std::size_t i = 0; i < seen.size(); ++i) {
           const T tanh = options.softcap == 0 ? T(0) : std::tanh(raw[i] / T(options.softcap));
+          gradients.dbias(h, s, seen[i]) += p[i] * (dp[i] - delta);
           const T ds = p[i] * (dp[i] - delta) * (1 - tanh * tanh);
           for (long d = 0; d < q.dimension(3); ++d) {
             gradients.dq(b, s, h, d) += scale * ds * k(b, seen[i], group, d);

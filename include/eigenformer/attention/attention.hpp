@@ -6,6 +6,8 @@
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/kernels/attention.hpp>
 
+#include <limits>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// What attention writes.
@@ -68,10 +70,34 @@ void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionO
   });
 }
 
+/// The sink takes its part of each head's weights: with z = log_sum_exp,  y *= 1 / (1 + exp(sink - z)),
+/// z = log(exp(z) + exp(sink)).
+template <class T>
+void run_sinks(std::span<const T> sinks, const AttentionOutputs<T>& outputs, Context& context) {
+  const HeadsView<T>& y = outputs.y;
+  const double operations = static_cast<double>(y.batch() * y.heads() * y.length() * (y.head_dim() + 40));
+  context.parallel_for(y.batch() * y.heads(), operations, [&](Index i) {
+    const Index b = i / y.heads(), h = i % y.heads();
+    const T sink = sinks[static_cast<std::size_t>(h)];
+    for (Index s = 0; s < y.length(); ++s) {
+      T& z = outputs.log_sum_exp[i * y.length() + s];
+      T* const row = y.at(b, s, h);
+      if (z < std::numeric_limits<T>::lowest()) {  // no key is seen
+        z = sink;
+        continue;
+      }
+      const T smaller = sink > z ? std::exp(z - sink) : std::exp(sink - z);
+      const T share = (sink > z ? smaller : T(1)) / (1 + smaller);
+      z = (sink > z ? sink : z) + std::log1p(smaller);
+      for (Index e = 0; e < y.head_dim(); ++e) row[e] *= share;
+    }
+  });
+}
+
 }  // namespace detail
 
-/// y = softmax(mask(cap(softmax_scale q k^T))) v, row by row (Vaswani et al. 2017, equation 1), in that order: scale,
-/// softcap, mask, softmax. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
+/// y = softmax(mask(cap(softmax_scale q k^T) + bias)) v, row by row (Vaswani et al. 2017, equation 1), in that order:
+/// scale, softcap, bias, mask, softmax with its sinks. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
 /// skipped. A query that sees no key yields zeros and a log-sum-exp of -infinity. A score of NaN or +infinity makes its
 /// own row NaN and no other; keys and values that a row does not see leave no trace in it, NaN or not.
 ///   throws ShapeError for shapes that do not fit, OptionError for a negative softcap, and what the mask throws
@@ -81,8 +107,17 @@ void attention(const AttentionInputs<T>& inputs, const AttentionOutputs<T>& outp
   detail::check_attention(inputs, outputs.y.shape(), mask, options);
   const ProfileScope profile(context, "attention");
   ScratchScope scope(context.scratch());
-  const kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, mask, options, scope);
-  detail::run_attention(problem, outputs, scope, context);
+  const detail::BoundMask<Mask> bound{mask, detail::extent_of(inputs)};
+  kernels::AttentionProblem<T> problem = detail::attention_problem(inputs, bound, options, scope);
+  if (!inputs.bias.empty()) {
+    problem.bias = detail::bias_rows(detail::ScoreBiasLayout<T>(inputs.bias, problem.group()), scope);
+  }
+  AttentionOutputs<T> kept = outputs;
+  if (!inputs.sinks.empty() && kept.log_sum_exp == nullptr) {
+    kept.log_sum_exp = scope.take<T>(bound.extent.batch * inputs.query.heads() * bound.extent.queries);
+  }
+  detail::run_attention(problem, kept, scope, context);
+  if (!inputs.sinks.empty()) detail::run_sinks(inputs.sinks, kept, context);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -17,12 +17,13 @@ struct AttentionCache {
   typename QueryKeyNorm::Cache query_norm;
   typename QueryKeyNorm::Cache key_norm;
   typename InnerNorm::Cache inner_norm;
-  Buffer<T> queries;      ///< [B, S, H, d_k]
-  Buffer<T> keys;         ///< [B, T, Hkv, d_k]
-  Buffer<T> values;       ///< [B, T, Hkv, d_v]
-  Buffer<T> attended;     ///< [B, S, H, d_v]
-  Buffer<T> log_sum_exp;  ///< [B, H, S]
-  Buffer<KeyRange> live;  ///< [B, S]
+  Buffer<T> queries;           ///< [B, S, H, d_k]
+  Buffer<T> keys;              ///< [B, T, Hkv, d_k]
+  Buffer<T> values;            ///< [B, T, Hkv, d_v]
+  Buffer<T> attended;          ///< [B, S, H, d_v]
+  Buffer<T> log_sum_exp;       ///< [B, H, S]
+  Buffer<KeyRange> live;       ///< [B, S]
+  Buffer<std::uint64_t> bits;  ///< [B, S, ceil(T / 64)] of a mask that lets queries see more than one run, else empty
   AttentionExtent extent;
 
   /// The live keys of every query, for backward.
@@ -32,6 +33,17 @@ struct AttentionCache {
     KeyRange* const ranges = live.resize(of.batch * of.queries);
     for (Index b = 0; b < of.batch; ++b) {
       for (Index s = 0; s < of.queries; ++s) ranges[b * of.queries + s] = mask.live_keys(of, b, s);
+    }
+    if constexpr (PatternMask<Mask>) {
+      const Index words = (of.keys + 63) / 64;
+      std::uint64_t* word = bits.resize(of.batch * of.queries * words);
+      for (Index b = 0; b < of.batch; ++b) {
+        for (Index s = 0; s < of.queries; ++s) {
+          for (Index w = 0; w < words; ++w) *word++ = detail::live_bits(mask, of, b, s, 64 * w);
+        }
+      }
+    } else {
+      bits.resize(0);
     }
   }
 };
@@ -46,6 +58,25 @@ struct RememberedMask {
     return live[batch * extent.queries + row];
   }
 };
+/// The same of a mask that lets queries see more than one run.
+struct RememberedPattern : RememberedMask {
+  const std::uint64_t* bits;
+  std::uint64_t live_bits(const AttentionExtent& extent, Index batch, Index row, Index first) const {
+    const Index words = (extent.keys + 63) / 64;
+    const std::uint64_t* const word = bits + (batch * extent.queries + row) * words;
+    const Index at = first / 64, shift = first % 64;
+    const std::uint64_t low = word[at] >> shift;
+    return shift == 0 || at + 1 == words ? low : low | word[at + 1] << (64 - shift);
+  }
+};
+
+/// Calls with the mask of the forward that a cache remembers.
+template <class Cache, class Function>
+void with_remembered_mask(const Cache& cache, Function function) {
+  const RememberedMask runs{cache.live.data()};
+  if (cache.bits.size() == 0) return function(runs);
+  function(RememberedPattern{runs, cache.bits.data()});
+}
 
 }  // namespace detail
 }  // namespace eigenformer::inline EIGENFORMER_ABI

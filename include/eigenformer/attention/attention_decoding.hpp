@@ -20,7 +20,8 @@ struct DecodingPlan {
   /// Whether there are so few queries that reading keys and values is all the work.
   template <class T>
   static bool suits(const kernels::AttentionProblem<T>& problem) {
-    return problem.query.length() * problem.group() <= kernels::attention_few_columns;
+    return problem.pattern.keys == nullptr &&
+           problem.query.length() * problem.group() <= kernels::attention_few_columns;
   }
 
   template <class T>

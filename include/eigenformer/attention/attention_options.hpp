@@ -13,8 +13,16 @@ namespace detail {
 
 struct NoPositionOptions {};
 template <class Position>
-using position_options =
-    std::conditional_t<std::is_constructible_v<Position, RotaryOptions>, RotaryOptions, NoPositionOptions>;
+struct PositionOptions {
+  using Type = std::conditional_t<std::is_constructible_v<Position, RotaryOptions>, RotaryOptions, NoPositionOptions>;
+};
+template <class Position>
+requires requires { typename Position::Options; }
+struct PositionOptions<Position> {
+  using Type = typename Position::Options;
+};
+template <class Position>
+using position_options = typename PositionOptions<Position>::Type;
 
 /// dim / heads, or -1, which is refused, if that is no whole number.
 constexpr Index equal_share(Index dim, Index heads) { return heads > 0 && dim % heads == 0 ? dim / heads : -1; }
@@ -35,7 +43,7 @@ struct GroupedQueryAttentionOptions {
   bool bias = false;
   std::optional<double> softmax_scale{};          ///< 1 / sqrt(head_dim) if not given
   double softcap = 0;                             ///< 0 is none
-  detail::position_options<Position> position{};  ///< head_dim and rotary_dim are filled in where 0
+  detail::position_options<Position> position{};  ///< heads, head_dim and rotary_dim are filled in where 0
   QueryKeyNorm query_key_norm{};                  ///< of every head's queries and keys, over head_dim
   InnerNorm inner_norm{};                         ///< of what the heads give, before the last projection
 };

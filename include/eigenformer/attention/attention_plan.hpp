@@ -3,6 +3,7 @@
 
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/score_bias.hpp>
 #include <eigenformer/core/scratch.hpp>
 
 #include <cmath>
@@ -17,13 +18,36 @@ struct AttentionOptions {
 
 /// What attention reads. Query head h uses key/value head h / (heads / kv_heads).
 ///   query: [B, S, H, d_k]    segments: together [B, T, Hkv, d_k] and [B, T, Hkv, d_v], read side by side
+/// With first_segment, [B + 1], sequence b has the segments first_segment[b] .. first_segment[b + 1] - 1 for its own, each
+/// of a batch of 1: T is the most keys that one has, and a mask such as Ragged says how many each has.
+///   sinks: [H], numbers that take part in the softmax of their head as if they were the score of a key more, whose value
+///   is 0; none if empty
 template <class T>
 struct AttentionInputs {
   ConstHeadsView<T> query;
   std::span<const KeyValueSegment<T>> segments;
+  ScoreBias<T> bias{};  ///< added to the scores
+  std::span<const T> sinks{};
+  std::span<const Index> first_segment{};
 };
 
 namespace detail {
+
+/// Keys of one sequence.
+template <class T>
+Index key_count(const AttentionInputs<T>& inputs, Index batch) {
+  if (inputs.first_segment.empty()) return eigenformer::key_count(inputs.segments);
+  return eigenformer::key_count(segments_of(inputs.segments, inputs.first_segment, batch));
+}
+template <class T>
+AttentionExtent extent_of(const AttentionInputs<T>& inputs) {
+  Index keys = 0;
+  if (inputs.first_segment.empty()) keys = eigenformer::key_count(inputs.segments);
+  for (Index b = 0; b + 1 < static_cast<Index>(inputs.first_segment.size()); ++b) {
+    keys = (std::max)(keys, key_count(inputs, b));
+  }
+  return {inputs.query.batch(), inputs.query.length(), keys};
+}
 
 template <class T, AttentionMask Mask>
 void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mask& mask,
@@ -31,42 +55,80 @@ void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mas
   const ConstHeadsView<T>& query = inputs.query;
   require_positive(query.heads(), "attention", "heads of query");
   require_positive(query.head_dim(), "attention", "head_dim of query");
-  require_segments(inputs.segments, query.batch(), query.head_dim());
+  const bool own_segments = !inputs.first_segment.empty();
+  if (own_segments) require_first_segments(inputs.first_segment, query.batch(), inputs.segments.size());
+  require_segments(inputs.segments, own_segments ? 1 : query.batch(), query.head_dim());
   const StoredHeadsView<T>& values = inputs.segments.front().values;
   require_positive(values.head_dim(), "attention", "head_dim of values");
   require(values.heads() >= 1 && query.heads() % values.heads() == 0, "attention",
           "expected heads divisible by kv_heads, got ", query.heads(), " heads and ", values.heads(), " kv_heads");
   require_shape({query.batch(), query.length(), query.heads(), values.head_dim()}, y, "attention", "y");
   require<OptionError>(options.softcap >= 0, "attention", "expected softcap of at least 0, got ", options.softcap);
-  mask.check({query.batch(), query.length(), key_count(inputs.segments)});
+  if (!inputs.bias.empty()) {
+    require_shape({query.heads(), query.length(), extent_of(inputs).keys}, inputs.bias.shape(), "attention",
+                  "a bias for [heads, queries, keys]");
+  }
+  require(inputs.sinks.empty() || static_cast<Index>(inputs.sinks.size()) == query.heads(), "attention",
+          "expected a sink for each of ", query.heads(), " heads, got ", inputs.sinks.size());
+  mask.check(extent_of(inputs));
 }
+
+/// A mask together with the call that it is for, as long as that lasts.
+template <AttentionMask Mask>
+struct BoundMask {
+  const Mask& mask;
+  AttentionExtent extent;
+
+  /// For the kernels, if the mask's rows are no single runs.
+  kernels::LivePattern pattern() const {
+    if constexpr (PatternMask<Mask>) {
+      return {this, [](const void* self, Index batch, Index query, Index first) {
+                const auto& bound = *static_cast<const BoundMask*>(self);
+                return bound.mask.live_bits(bound.extent, batch, query, first);
+              }};
+    } else {
+      return {};
+    }
+  }
+};
 
 /// The problem as the kernels see it, with the live keys of every query in scratch memory.
 template <class T, AttentionMask Mask>
-kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const Mask& mask,
+kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs, const BoundMask<Mask>& bound,
                                                const AttentionOptions& options, ScratchScope& scope) {
   const ConstHeadsView<T>& query = inputs.query;
-  const AttentionExtent extent{query.batch(), query.length(), key_count(inputs.segments)};
+  const Mask& mask = bound.mask;
+  const AttentionExtent& extent = bound.extent;
   KeyRange* const live = scope.take<KeyRange>(extent.batch * extent.queries);
   for (Index b = 0; b < extent.batch; ++b) {
+    const Index keys = key_count(inputs, b);
     for (Index s = 0; s < extent.queries; ++s) {
       const KeyRange range = mask.live_keys(extent, b, s);
       const bool lost = kernels::seeded_bug == 2 || (kernels::seeded_bug == 1 && s + 1 == extent.queries);
-      live[b * extent.queries + s] = {(std::max)(range.first, Index(0)),
-                                      (std::min)(range.last, extent.keys - (lost ? 1 : 0))};
+      live[b * extent.queries + s] = {(std::max)(range.first, Index(0)), (std::min)(range.last, keys - (lost ? 1 : 0))};
     }
   }
   const double root = std::sqrt(static_cast<double>(query.head_dim() + (kernels::seeded_bug == 4 ? 1 : 0)));
   kernels::AttentionProblem<T> problem;
   problem.query = query;
   problem.segments = inputs.segments;
+  problem.first_segment = inputs.first_segment.empty() ? nullptr : inputs.first_segment.data();
   problem.live = live;
   problem.kv_heads = inputs.segments.front().keys.heads();
   problem.keys = extent.keys;
   problem.value_dim = inputs.segments.front().values.head_dim();
   problem.scale = static_cast<T>(options.softmax_scale.value_or(1 / root));
   problem.softcap = static_cast<T>(options.softcap);
+  problem.pattern = bound.pattern();
   return problem;
+}
+
+/// The bias of a call whose tasks have so many query heads, laid out in scratch memory.
+template <class T>
+kernels::ScoreBiasRows<T> bias_rows(const ScoreBiasLayout<T>& layout, ScratchScope& scope) {
+  T* const data = scope.take<T>(layout.size());
+  layout.spread(data);
+  return layout.rows(data);
 }
 
 /// Scores that the mask leaves alive, times the arithmetic of one: what a call costs.

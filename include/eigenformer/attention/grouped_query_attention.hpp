@@ -7,6 +7,8 @@
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
+#include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/random.hpp>
@@ -61,7 +63,7 @@ class GroupedQueryAttention
         query_norm(detail::norm_over<QueryKeyNorm>(options.head_dim, options.query_key_norm)),
         key_norm(query_norm),
         inner_norm(detail::norm_over<InnerNorm>(options.heads * options.value_dim, options.inner_norm)),
-        position(make_position()) {}
+        position(make_position(random)) {}
 
   Index input_features() const { return options.dim; }
   Index output_features() const { return options.dim; }
@@ -96,7 +98,8 @@ class GroupedQueryAttention
     if (cache) cache->remember(mask, extent);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{k, v}};
-    attention<T>({q, segments}, {attended, cache ? cache->log_sum_exp.data() : nullptr}, mask, scoring(), context);
+    attention<T>({q, segments, distance_biases(extent, scope)}, {attended, cache ? cache->log_sum_exp.data() : nullptr},
+                 mask, scoring(), context);
     const RowsView<T> normed = cache && normalises_inside
                                    ? scope.rows<T>(rows(attended).rows(), rows(attended).features())
                                    : rows(attended);  // backward wants attended as it is
@@ -104,35 +107,66 @@ class GroupedQueryAttention
     output.forward(constant(normed), y, context, cache ? &cache->output : nullptr);
   }
 
-  /// Self-attention of positions that follow those in the cache, which it appends to: a whole prompt, a part of one, or
+  /// Self-attention of positions that follow those in a key/value cache, which it appends to: a whole prompt, a part of one, or
   /// a single token; y is what one forward of all positions gives for these, with keys and values rounded to what the
   /// cache stores.   x, y: [B, S, dim]
-  template <AttentionMask Mask, class Storage>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, KeyValueCache<T, Storage>& key_values,
+  template <AttentionMask Mask, KeyValueStore<T> Store>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Store& key_values,
                Context& context) const {
     const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
     const Index before = key_values.length();
-    check(key_values.options(), extent);
+    const auto& o = key_values.options();
+    check_stored({o.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
     key_values.require_room(extent.queries);
-    mask.check({extent.batch, extent.queries, before + extent.keys});
+    const AttentionExtent together{extent.batch, extent.queries, key_values.kept(extent.queries)};
+    mask.check(together);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
     const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
     const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
     const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
     const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
-    query.forward(x, rows(q), context);
-    key.forward(x, rows(k), context);
-    value.forward(x, rows(v), context);
-    query_norm.forward(head_rows(q), head_rows(q), context);
-    key_norm.forward(head_rows(k), head_rows(k), context);
+    project(x, q, k, v, context);
     position.apply(q, before, context);
     position.apply(k, before, context);
     key_values.append(k, v);
-    const KeyValueSegment<T> segments[] = {key_values.segment()};
-    attention<T>({q, segments}, {attended, nullptr}, mask, scoring(), context);
-    inner_norm.forward(rows(attended), rows(attended), context);
-    output.forward(constant(rows(attended)), y, context);
+    const auto segments = key_values.segments();
+    attention<T>({q, segments, distance_biases(together, scope)}, {attended, nullptr}, mask, scoring(), context);
+    finish(attended, y, context);
+  }
+
+  /// The same of several sequences of different length in a paged cache: row b of the batch follows sequence
+  /// sequences[b], and the mask sees each as if it were alone.   x, y: [B, S, dim]    sequences: [B]
+  template <AttentionMask Mask, class Storage>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
+               PagedKeyValueCache<T, Storage>& key_values, std::span<const Index> sequences, Context& context) const {
+    static_assert(!detail::HasDistanceBiases<Position, T>,
+                  "attention: positions that add to scores need sequences of the same length");
+    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
+    const PagedKeyValueCacheOptions& o = key_values.options();
+    require_shape({extent.batch}, {static_cast<Index>(sequences.size())}, block, "sequences");
+    check_stored({extent.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
+    key_values.require_room(sequences, extent.queries);
+    for (const Index sequence : sequences) {
+      mask.check({extent.batch, extent.queries, key_values.length(sequence) + extent.queries});
+    }
+    const ProfileScope profile(context, block);
+    ScratchScope scope(context.scratch());
+    const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
+    const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
+    const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
+    const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
+    project(x, q, k, v, context);
+    for (Index b = 0; b < extent.batch; ++b) {
+      const Index before = key_values.length(sequences[static_cast<std::size_t>(b)]);
+      position.apply(view(q.at(b, 0, 0), 1, q.length(), q.heads(), q.head_dim()), before, context);
+      position.apply(view(k.at(b, 0, 0), 1, k.length(), k.heads(), k.head_dim()), before, context);
+    }
+    key_values.append(sequences, k, v);
+    const PagedSelection<T>& there = key_values.select(sequences);
+    attention<T>({q, there.segments, {}, {}, there.first_segment}, {attended, nullptr},
+                 Ragged<Mask>{there.lengths, mask}, scoring(), context);
+    finish(attended, y, context);
   }
 
   /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
@@ -159,9 +193,15 @@ class GroupedQueryAttention
     inner_norm.backward(rows(dattended), cache.inner_norm, rows(dattended), context);
     const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
     const KeyValueGradient<T> gradients[] = {{dk, dv}};
-    attention_backward<T>({queries(extent, cache.queries.data()), segments},
-                          {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
-                          {dq, gradients}, detail::RememberedMask{cache.live.data()}, scoring(), context);
+    T* const dbiases = trains_biases() ? scope.take<T>(distances(extent) * options.heads) : nullptr;
+    detail::with_remembered_mask(cache, [&](const auto& mask) {
+      attention_backward<T>({queries(extent, cache.queries.data()), segments, distance_biases(extent, scope)},
+                            {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
+                            {dq, gradients, dbiases}, mask, scoring(), context);
+    });
+    if constexpr (detail::LearnsDistanceBiases<Position, T>) {
+      if (dbiases) position.distance_biases_backward(1 - extent.keys, distances(extent), dbiases);
+    }
     position.apply_backward(dq, 0, context);
     position.apply_backward(dk, 0, context);
     query_norm.backward(head_rows(dq), cache.query_norm, head_rows(dq), context);
@@ -187,6 +227,7 @@ class GroupedQueryAttention
     visit("query_norm", self.query_norm);
     visit("key_norm", self.key_norm);
     visit("inner_norm", self.inner_norm);
+    if constexpr (detail::LearnsDistanceBiases<Position, T>) visit("position", self.position);
   }
 
   GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options> options;
@@ -204,7 +245,7 @@ class GroupedQueryAttention
   friend Views;
   using Views::constant, Views::head_rows, Views::rows;
   using Views::key_size, Views::query_size, Views::result_size, Views::value_size;
-  using Views::keys, Views::queries, Views::results, Views::values;
+  using Views::keys, Views::queries, Views::results, Views::values, Views::view;
 
   static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
 
@@ -219,14 +260,53 @@ class GroupedQueryAttention
     chosen.bias = options.bias;
     return Projection_(chosen, random.split());
   }
-  Position make_position() {
+  Position make_position([[maybe_unused]] Random& random) {
+    if constexpr (requires { options.position.heads; }) {
+      if (options.position.heads == 0) options.position.heads = options.heads;
+    }
     if constexpr (std::is_constructible_v<Position, RotaryOptions>) {
       if (options.position.head_dim == 0) options.position.head_dim = options.head_dim;
       if (options.position.rotary_dim == 0) options.position.rotary_dim = options.head_dim;
       return Position(options.position);
+    } else if constexpr (std::is_constructible_v<Position, detail::position_options<Position>, Random>) {
+      return Position(options.position, random.split());
+    } else if constexpr (std::is_constructible_v<Position, detail::position_options<Position>>) {
+      return Position(options.position);
     } else {
       return Position();
     }
+  }
+  /// Distances between a query and a key.
+  static Index distances(const AttentionExtent& e) { return (std::max)(e.queries + e.keys - 1, Index(0)); }
+  /// What the positions add to scores, in scratch memory.
+  ScoreBias<T> distance_biases([[maybe_unused]] const AttentionExtent& extent,
+                               [[maybe_unused]] ScratchScope& scope) const {
+    if constexpr (detail::HasDistanceBiases<Position, T>) {
+      T* const biases = scope.take<T>(options.heads * distances(extent));
+      position.distance_biases(1 - extent.keys, distances(extent), biases);
+      return ScoreBias<T>::by_distance(biases, options.heads, extent.queries, extent.keys);
+    } else {
+      return {};
+    }
+  }
+  bool trains_biases() const {
+    if constexpr (detail::LearnsDistanceBiases<Position, T>) {
+      return position.weight.trainable;
+    } else {
+      return false;
+    }
+  }
+  void project(ConstTensorView<T, 3> x, const HeadsView<T>& q, const HeadsView<T>& k, const HeadsView<T>& v,
+               Context& context) const {
+    query.forward(x, rows(q), context);
+    key.forward(x, rows(k), context);
+    value.forward(x, rows(v), context);
+    query_norm.forward(head_rows(q), head_rows(q), context);
+    key_norm.forward(head_rows(k), head_rows(k), context);
+  }
+  void finish(const HeadsView<T>& attended, TensorView<T, 3> y, Context& context) const {
+    inner_norm.forward(rows(attended), rows(attended), context);
+    output.forward(constant(rows(attended)), y, context);
   }
   AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
 
@@ -252,6 +332,10 @@ class GroupedQueryAttention
     check_projection(key, options.memory_dim, options.kv_heads * options.head_dim, "key");
     check_projection(value, options.memory_dim, options.kv_heads * options.value_dim, "value");
     check_projection(output, options.heads * options.value_dim, options.dim, "output");
+    if constexpr (detail::HasDistanceBiases<Position, T>) {
+      require(position.heads() == options.heads, block, "expected position of ", options.heads, " heads, got ",
+              position.heads());
+    }
     detail::require_norm_over(options.head_dim, query_norm, block, "query_norm");
     detail::require_norm_over(options.head_dim, key_norm, block, "key_norm");
     detail::require_norm_over(options.heads * options.value_dim, inner_norm, block, "inner_norm");
@@ -260,11 +344,11 @@ class GroupedQueryAttention
     require(part.input_features() == in && part.output_features() == out, block, "expected ", name, " to map ", in,
             " to ", out, " features, got ", part.input_features(), " to ", part.output_features());
   }
-  void check(const KeyValueCacheOptions& o, const AttentionExtent& extent) const {
+  /// stored: [batch, kv_heads, head_dim, value_dim] of a key/value cache
+  void check_stored(const Shape& stored, Index batch) const {
     require(options.memory_dim == options.dim, block, "expected memory_dim equal to dim for self-attention, got ",
             options.memory_dim, " and ", options.dim);
-    require_shape({extent.batch, options.kv_heads, options.head_dim, options.value_dim},
-                  {o.batch, o.kv_heads, o.head_dim, o.value_dim}, block,
+    require_shape({batch, options.kv_heads, options.head_dim, options.value_dim}, stored, block,
                   "a key/value cache [batch, kv_heads, head_dim, value_dim]");
   }
   void check(const Cache& cache, const AttentionExtent& extent) const {

@@ -4,6 +4,9 @@
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/core/buffer.hpp>
 
+#include <array>
+#include <concepts>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct KeyValueCacheOptions {
@@ -12,6 +15,34 @@ struct KeyValueCacheOptions {
   Index kv_heads = 0;
   Index head_dim = 0;
   Index value_dim = head_dim;
+};
+
+namespace detail {
+
+/// Copies heads into what they are stored as, rounding to nearest, ties to even.
+template <class T, class Storage>
+void store(const ConstHeadsView<T>& from, const HeadsView<Storage>& to) {
+  for (Index b = 0; b < from.batch(); ++b) {
+    for (Index l = 0; l < from.length(); ++l) {
+      for (Index h = 0; h < from.heads(); ++h) {
+        std::transform(from.at(b, l, h), from.at(b, l, h) + from.head_dim(), to.at(b, l, h),
+                       [](T x) { return rounded<Storage>(x); });
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+/// A cache whose keys and values are the same run of positions for every sequence of a batch.
+template <class C, class T>
+concept KeyValueStore = requires(C& cache, const C& unchanged, const ConstHeadsView<T>& heads, Index n) {
+  cache.append(heads, heads);
+  unchanged.require_room(n);
+  { unchanged.length() } -> std::same_as<Index>;
+  { unchanged.kept(n) } -> std::same_as<Index>;
+  {std::span<const KeyValueSegment<T>>(unchanged.segments())};
+  unchanged.options().kv_heads;
 };
 
 /// The keys and values of the positions so far, for generating step by step. It has room for a stated number of
@@ -48,8 +79,8 @@ class KeyValueCache {
     require_shape({o.batch, keys.length(), o.kv_heads, o.head_dim}, keys.shape(), "KeyValueCache", "keys");
     require_shape({o.batch, keys.length(), o.kv_heads, o.value_dim}, values.shape(), "KeyValueCache", "values");
     require_room(keys.length());
-    copy(keys, storage(keys_.data(), o.head_dim).positions(length_, keys.length()));
-    copy(values, storage(values_.data(), o.value_dim).positions(length_, keys.length()));
+    detail::store(keys, storage(keys_.data(), o.head_dim).positions(length_, keys.length()));
+    detail::store(values, storage(values_.data(), o.value_dim).positions(length_, keys.length()));
     length_ += keys.length();
   }
   /// Throws ValueError unless there is room for `count` more positions.
@@ -65,7 +96,10 @@ class KeyValueCache {
     length_ = count;
   }
 
+  /// Positions that can be attended to, once there are `more`: all of them.
+  Index kept(Index more = 0) const { return length_ + more; }
   /// What is there, to attend to.
+  std::array<KeyValueSegment<T>, 1> segments() const { return {segment()}; }
   KeyValueSegment<T> segment() const {
     const ConstHeadsView<Storage> keys = storage(keys_.data(), options_.head_dim);
     const ConstHeadsView<Storage> values = storage(values_.data(), options_.value_dim);
@@ -78,16 +112,6 @@ class KeyValueCache {
   }
   ConstHeadsView<Storage> storage(const Storage* data, Index dim) const {
     return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
-  }
-  static void copy(const ConstHeadsView<T>& from, const HeadsView<Storage>& to) {
-    for (Index b = 0; b < from.batch(); ++b) {
-      for (Index l = 0; l < from.length(); ++l) {
-        for (Index h = 0; h < from.heads(); ++h) {
-          std::transform(from.at(b, l, h), from.at(b, l, h) + from.head_dim(), to.at(b, l, h),
-                         [](T x) { return rounded<Storage>(x); });
-        }
-      }
-    }
   }
   static const KeyValueCacheOptions& checked(const KeyValueCacheOptions& chosen) {
     require_positive(chosen.batch, "KeyValueCache", "batch");

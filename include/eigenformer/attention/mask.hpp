@@ -12,7 +12,8 @@
 //
 // The contract: check(extent) throws if the mask does not fit the call, before anything is written;
 // live_keys(extent, batch, query) is the run of live keys, of which only the part in 0 .. keys counts.
-// Masks whose rows are no single run will say a hull here and give the rest row by row for mixed tiles.
+// A mask whose rows are no single runs says there the shortest run that has all live keys in it, or a longer one, and in
+// live_bits(extent, batch, query, first) which of 64 keys are live: bit i is key first + i, and counts inside the run.
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -28,6 +29,37 @@ concept AttentionMask = std::copyable<M> && requires(const M& mask, const Attent
   mask.check(extent);
   { mask.live_keys(extent, i, i) } -> std::same_as<KeyRange>;
 };
+
+/// A mask that lets a query attend to more than one run of keys.
+template <class M>
+concept PatternMask = AttentionMask<M> && requires(const M& mask, const AttentionExtent& extent, Index i) {
+  { mask.live_bits(extent, i, i, i) } -> std::same_as<std::uint64_t>;
+};
+
+namespace detail {
+
+/// The first n of 64 bits; none for a negative n.
+constexpr std::uint64_t low_bits(Index n) {
+  if (n <= 0) return 0;
+  return n >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << n) - 1;
+}
+
+/// What any mask lets a query see of the keys first .. first + 63.
+template <AttentionMask Mask>
+std::uint64_t live_bits(const Mask& mask, const AttentionExtent& extent, Index batch, Index query, Index first) {
+  const KeyRange run = mask.live_keys(extent, batch, query);
+  const std::uint64_t inside = low_bits(run.last - first) & ~low_bits(run.first - first);
+  if constexpr (PatternMask<Mask>) {
+    return inside == 0 ? 0 : inside & mask.live_bits(extent, batch, query, first);
+  } else {
+    return inside;
+  }
+}
+
+/// The key that is the query's own: as many before the last key as the query is before the last query.
+constexpr Index own_key(const AttentionExtent& extent, Index query) { return query + extent.keys - extent.queries; }
+
+}  // namespace detail
 
 /// Every query attends to every key.
 struct NoMask {

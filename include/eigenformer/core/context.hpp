@@ -7,6 +7,8 @@
 #include <eigenformer/core/scratch.hpp>
 #include <eigenformer/core/thread_team.hpp>
 
+#include <algorithm>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct ContextOptions {
@@ -24,6 +26,8 @@ class Context {
  public:
   static constexpr int max_threads = 1024;  ///< most threads that a Context can have
 
+  // A template, so that a file that makes no Context does not compile the threads.
+  template <class = void>
   explicit Context(const ContextOptions& options = {})
       : team_(checked(options).threads), instruction_set_(options.instruction_set), profiler_(options.profiler) {}
 
@@ -43,13 +47,22 @@ class Context {
   void parallel_for_workers(Index count, double operations, const Body& body) {
     if (threads() == 1 || operations < worth_threads) {
       for (Index i = 0; i < count; ++i) body(i, Index(0));
-    } else {
-      team_.run(count, body);
+      return;
     }
+    // Several bodies at a time where one is hardly worth handing out, such as a row, but still shares for every thread.
+    const auto worth = static_cast<Index>(worth_handing_out / operations * static_cast<double>(count));
+    const Index together = (std::max)(Index(1), (std::min)(worth, count / (4 * threads())));
+    team_.run((count + together - 1) / together, [&](Index group, Index worker) {
+      const Index end = (std::min)(count, (group + 1) * together);
+      for (Index i = group * together; i < end; ++i) body(i, worker);
+    });
   }
 
   /// Operations below which waking threads costs more than they bring: a wake-up and the wait take some microseconds.
   static constexpr double worth_threads = 4e5;
+  /// Operations that a thread takes at a time, in as many bodies as that is: one by one, short ones take less time than
+  /// the counter that hands them out.
+  static constexpr double worth_handing_out = 1e5;
 
  private:
   static const ContextOptions& checked(const ContextOptions& options) {

@@ -59,10 +59,15 @@ template <std::floating_point T>
 T widened(Float16 x) {
   const std::uint32_t bits = std::bit_cast<std::uint16_t>(x);
   const std::uint32_t magnitude = bits & 0x7fffU;
-  float result = static_cast<float>(magnitude) * 0x1p-24F;  // zero and the denormal ones
-  if (magnitude >= 0x0400U) result = std::bit_cast<float>((magnitude << 13U) + (112U << 23U));
-  if (magnitude >= 0x7c00U) result = std::bit_cast<float>((magnitude << 13U) + (224U << 23U));
-  return static_cast<T>(std::bit_cast<float>(std::bit_cast<std::uint32_t>(result) | (bits & 0x8000U) << 16U));
+  const std::uint32_t sign = (bits & 0x8000U) << 16U;
+  const std::uint32_t raised = (magnitude << 13U) + (112U << 23U);
+  if (magnitude - 0x0400U < 0x7800U) [[likely]] {
+    return static_cast<T>(std::bit_cast<float>(raised | sign));
+  }
+  // Infinite or NaN, or zero and the denormal ones.
+  const float rest =
+      magnitude >= 0x7c00U ? std::bit_cast<float>(raised + (112U << 23U)) : static_cast<float>(magnitude) * 0x1p-24F;
+  return static_cast<T>(std::bit_cast<float>(std::bit_cast<std::uint32_t>(rest) | sign));
 }
 /// What is stored in T already.
 template <std::floating_point T>

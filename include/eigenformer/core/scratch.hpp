@@ -11,7 +11,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// Memory for intermediate results, handed out from the front and taken back in scopes. It grows by whole chunks and
 /// gives none back, so that the second call with a shape finds all it needs.
-class ScratchArena {
+template <class = void>
+class BasicScratchArena {
  public:
   /// Where the arena stands; `release` goes back to it.
   struct Mark {
@@ -68,6 +69,9 @@ class ScratchArena {
   std::vector<Chunk> chunks_;
   Mark mark_;
 };
+
+/// The one BasicScratchArena, which is a template so that only who uses it compiles it.
+using ScratchArena = BasicScratchArena<>;
 
 /// Takes scratch memory of an arena for the length of a scope:
 ///   ScratchScope scope(context.scratch());

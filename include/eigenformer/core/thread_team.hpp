@@ -14,29 +14,6 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 namespace detail {
 
-/// What Eigen's pool needs to know of threads. Its own environment may allocate for every task; this one holds the
-/// function itself, which std::function keeps in place when it captures no more than a pointer.
-struct ThreadEnvironment {
-  struct Task {
-    std::function<void()> f;
-  };
-  class EnvThread {
-   public:
-    explicit EnvThread(std::function<void()> f) : thread_(std::move(f)) {}
-    ~EnvThread() { thread_.join(); }
-    EnvThread(const EnvThread&) = delete;
-    EnvThread& operator=(const EnvThread&) = delete;
-    void OnCancel() {}
-
-   private:
-    std::thread thread_;
-  };
-
-  EnvThread* CreateThread(std::function<void()> f) { return new EnvThread(std::move(f)); }
-  Task CreateTask(std::function<void()> f) { return Task{std::move(f)}; }
-  void ExecuteTask(const Task& task) { task.f(); }
-};
-
 inline void spin_pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -47,12 +24,14 @@ inline void spin_pause() {
 
 /// A few threads that share loops: the caller and `threads - 1` threads of Eigen's pool. One loop at a time; the caller
 /// takes part and returns when all is done. A helper that sleeps is woken but never waited for: what it does not claim,
-/// the others do. Allocates nothing per loop.
-class ThreadTeam {
+/// the others do. Allocates nothing per loop. A template, so that a file that starts no threads does not compile Eigen's
+/// pool.
+template <class = void>
+class BasicThreadTeam {
  public:
   /// Starts threads - 1 threads, which sleep until they are needed.
-  explicit ThreadTeam(int threads) : threads_(threads) {
-    if (threads > 1) pool_ = std::make_unique<Pool>(threads - 1);
+  explicit BasicThreadTeam(int threads) : threads_(threads) {
+    if (threads > 1) pool_ = std::make_shared<Pool>(threads - 1);
   }
 
   int threads() const { return threads_; }
@@ -77,12 +56,34 @@ class ThreadTeam {
   }
 
  private:
-  using Pool = Eigen::ThreadPoolTempl<detail::ThreadEnvironment>;
+  /// What Eigen's pool needs to know of threads. Its own environment may allocate for every task; this one holds the
+  /// function itself, which std::function keeps in place when it captures no more than a pointer.
+  struct Environment {
+    struct Task {
+      std::function<void()> f;
+    };
+    class EnvThread {
+     public:
+      explicit EnvThread(std::function<void()> f) : thread_(std::move(f)) {}
+      ~EnvThread() { thread_.join(); }
+      EnvThread(const EnvThread&) = delete;
+      EnvThread& operator=(const EnvThread&) = delete;
+      void OnCancel() {}
+
+     private:
+      std::thread thread_;
+    };
+
+    EnvThread* CreateThread(std::function<void()> f) { return new EnvThread(std::move(f)); }
+    Task CreateTask(std::function<void()> f) { return Task{std::move(f)}; }
+    void ExecuteTask(const Task& task) { task.f(); }
+  };
+  using Pool = Eigen::ThreadPoolTempl<Environment>;
 
   void wake(Index helpers) {
     for (Index i = scheduled_.load(std::memory_order_relaxed); i < helpers; ++i) {
       scheduled_.fetch_add(1, std::memory_order_relaxed);
-      pool_->Schedule([this] { help(); });
+      static_cast<Pool*>(pool_.get())->Schedule([this] { help(); });
     }
   }
 
@@ -127,7 +128,10 @@ class ThreadTeam {
   std::atomic<Index> scheduled_{0};
   std::atomic<Index> inside_{0};
   std::atomic<bool> open_{false};
-  std::unique_ptr<Pool> pool_;  // last: its threads use the members above until it is gone
+  std::shared_ptr<void> pool_;  // last: its threads use the members above until it is gone
 };
+
+/// The one BasicThreadTeam, which is a template so that only who uses it compiles it.
+using ThreadTeam = BasicThreadTeam<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -17,7 +17,7 @@ class TokensView {
 
   TokensView(const Token* data, const Shape& shape) : data_(data), shape_(shape) {}
   TokensView(std::span<const Token> tokens) : TokensView(tokens.data(), {static_cast<Index>(tokens.size())}) {}
-  TokensView(const std::vector<Token>& tokens) : TokensView(std::span(tokens)) {}
+  TokensView(const std::vector<Token>& tokens) : TokensView(tokens.data(), {static_cast<Index>(tokens.size())}) {}
   template <int Rank, int Options>
   requires detail::RowMajorOptions<Options> TokensView(const Eigen::Tensor<Token, Rank, Options>& tokens)
       : TokensView(tokens.data(), shape_of(tokens.dimensions())) {}

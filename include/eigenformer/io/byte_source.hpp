@@ -12,13 +12,14 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// A file's bytes, wherever they are: in an open file, or in memory that outlives this object.
-class ByteSource {
+template <class = void>
+class BasicByteSource {
  public:
-  ByteSource() = default;  ///< no bytes
+  BasicByteSource() = default;  ///< no bytes
   /// Reads the file, which stays open.
-  ByteSource(InputFile file) : file_(std::move(file)) {}
+  BasicByteSource(InputFile file) : file_(std::move(file)) {}
   /// Reads memory that someone else owns.
-  ByteSource(std::span<const std::byte> memory) : memory_(memory) {}
+  BasicByteSource(std::span<const std::byte> memory) : memory_(memory) {}
 
   std::uint64_t size() const { return file_ ? file_->size() : memory_.size(); }
 
@@ -33,5 +34,8 @@ class ByteSource {
   std::optional<InputFile> file_;
   std::span<const std::byte> memory_;
 };
+
+/// The one BasicByteSource, which is a template so that only who uses it compiles it.
+using ByteSource = BasicByteSource<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -48,7 +48,8 @@ inline FileFault other_tensors() {
 
 /// What a checkpoint and a model disagree about, one line each. The model is a list of names and shapes, so that it can
 /// be judged before there is memory for it.
-class CheckpointComparison {
+template <class = void>
+class BasicCheckpointComparison {
  public:
   /// A parameter that the file's names do not know.
   void unnamed(std::string_view ours) { line("no name in the table for", ours); }
@@ -105,6 +106,9 @@ class CheckpointComparison {
   std::vector<std::string> names_;
   std::string lines_;
 };
+
+/// The one BasicCheckpointComparison, which is a template so that only who uses it compiles it.
+using CheckpointComparison = BasicCheckpointComparison<>;
 
 /// The type that a parameter's values are stored in.
 template <class P>

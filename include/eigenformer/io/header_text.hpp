@@ -13,10 +13,11 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// Memory for the text of a header or an index: as large as the text, made before anything is known about it and never
 /// grown. What is read from the text replaces it there, and 32-bit positions of the records lie behind them.
-class HeaderText {
+template <class = void>
+class BasicHeaderText {
  public:
-  static Result<HeaderText> allocate(std::uint64_t bytes) noexcept {
-    HeaderText text;
+  static Result<BasicHeaderText> allocate(std::uint64_t bytes) noexcept {
+    BasicHeaderText text;
     text.words_.reset(new (std::nothrow) std::uint32_t[static_cast<std::size_t>(bytes / 4 + 1)]);
     text.bytes_ = static_cast<std::size_t>(bytes);
     if (!text.words_)
@@ -35,5 +36,8 @@ class HeaderText {
   std::unique_ptr<std::uint32_t[]> words_;
   std::size_t bytes_ = 0;
 };
+
+/// The one BasicHeaderText, which is a template so that only who uses it compiles it.
+using HeaderText = BasicHeaderText<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -29,20 +29,21 @@ inline bool is_shard_name(std::string_view name) {
 
 /// A directory out of which files are opened by names that a stranger chose. It stays the same directory if another one
 /// takes its path.
-class InputDirectory {
+template <class = void>
+class BasicInputDirectory {
  public:
-  static Result<InputDirectory> open(const FilePath& path, SymbolicLinks links) noexcept {
-    InputDirectory directory(links);
+  static Result<BasicInputDirectory> open(const FilePath& path, SymbolicLinks links) noexcept {
+    BasicInputDirectory directory(links);
     if (::realpath(path.c_str(), directory.path_.data()) == nullptr) return system_fault("cannot open the folder");
     directory.descriptor_ = ::open(directory.path_.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory.descriptor_ < 0) return system_fault("cannot open the folder");
     return directory;
   }
 
-  InputDirectory(InputDirectory&& other) noexcept
+  BasicInputDirectory(BasicInputDirectory&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)), links_(other.links_), path_(other.path_) {}
-  InputDirectory& operator=(InputDirectory&&) = delete;
-  ~InputDirectory() {
+  BasicInputDirectory& operator=(BasicInputDirectory&&) = delete;
+  ~BasicInputDirectory() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
 
@@ -63,7 +64,7 @@ class InputDirectory {
  private:
   using Path = std::array<char, PATH_MAX>;
 
-  explicit InputDirectory(SymbolicLinks links) : links_(links) {}
+  explicit BasicInputDirectory(SymbolicLinks links) : links_(links) {}
 
   /// Follows a link, but only to a file below the directory (rule 47).
   Result<InputFile> open_linked(std::string_view name) const noexcept {
@@ -93,5 +94,8 @@ class InputDirectory {
   SymbolicLinks links_;
   Path path_{};
 };
+
+/// The one BasicInputDirectory, which is a template so that only who uses it compiles it.
+using InputDirectory = BasicInputDirectory<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -27,18 +27,19 @@ inline FileFault system_fault(std::string_view tried) noexcept {
 
 /// A regular file opened for reading at any position. Its size is asked of the open handle, so that nobody can exchange
 /// the file between the question and the reading.
-class InputFile {
+template <class = void>
+class BasicInputFile {
  public:
   /// how files are opened: never blocking, never taking a terminal
   static constexpr int opening_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
   /// Refuses everything but regular files (rule 35); a pipe without a writer does not block it.
-  static Result<InputFile> open(const FilePath& path) noexcept {
+  static Result<BasicInputFile> open(const FilePath& path) noexcept {
     return from_descriptor(::open(path.c_str(), opening_flags));
   }
   /// Takes what one of the system's functions for opening has returned, its failure included.
-  static Result<InputFile> from_descriptor(int descriptor) noexcept {
-    InputFile file;
+  static Result<BasicInputFile> from_descriptor(int descriptor) noexcept {
+    BasicInputFile file;
     file.descriptor_ = descriptor;
     if (file.descriptor_ < 0) return system_fault("cannot open");
     struct stat status {};
@@ -53,14 +54,14 @@ class InputFile {
     return file;
   }
 
-  InputFile(InputFile&& other) noexcept
+  BasicInputFile(BasicInputFile&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)), bytes_(std::exchange(other.bytes_, 0)) {}
-  InputFile& operator=(InputFile&& other) noexcept {
+  BasicInputFile& operator=(BasicInputFile&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  ~InputFile() {
+  ~BasicInputFile() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
 
@@ -89,10 +90,13 @@ class InputFile {
   }
 
  private:
-  InputFile() = default;
+  BasicInputFile() = default;
 
   int descriptor_ = -1;
   std::uint64_t bytes_ = 0;
 };
+
+/// The one BasicInputFile, which is a template so that only who uses it compiles it.
+using InputFile = BasicInputFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -17,10 +17,11 @@ namespace eigenformer::inline EIGENFORMER_ABI::detail {
 /// What the two JSON texts of the format have in common, a header and an index: one object in UTF-8 whose keys are
 /// bounded, read once from front to back, while records of what was read replace it from the front. The grammars are
 /// fixed and not recursive, so no nesting, however deep, can go beyond the levels that they name.
-class JsonFormatParser {
+template <class = void>
+class BasicJsonFormatParser {
  protected:
   /// `text_begin` is where the text begins in its file.
-  JsonFormatParser(std::span<char> text, std::uint64_t text_begin, const SafetensorsLimits& limits)
+  BasicJsonFormatParser(std::span<char> text, std::uint64_t text_begin, const SafetensorsLimits& limits)
       : text_(text), scanner_({text.data(), text.size()}), text_begin_(text_begin), limits_(limits) {}
 
   bool check_text() {
@@ -111,5 +112,8 @@ class JsonFormatParser {
   std::string_view name_;         ///< of the tensor being read, unescaped
   FileFault fault_;
 };
+
+/// The one BasicJsonFormatParser, which is a template so that only who uses it compiles it.
+using JsonFormatParser = BasicJsonFormatParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

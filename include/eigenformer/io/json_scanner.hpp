@@ -32,10 +32,11 @@ enum class JsonFault {
 /// This is the only JSON reader of the library. General parsers hold each string twice while they read it, take a zero
 /// byte for the end of the text, skip a byte-order mark, and do not tell a position; each of these is a rule broken
 /// here.
-class JsonScanner {
+template <class = void>
+class BasicJsonScanner {
  public:
   /// At the beginning of the text, which must outlive it.
-  explicit JsonScanner(std::string_view text) : text_(text) {}
+  explicit BasicJsonScanner(std::string_view text) : text_(text) {}
 
   std::size_t position() const { return at_; }
   /// Whether all was read.
@@ -272,5 +273,8 @@ class JsonScanner {
   std::string_view text_;
   std::size_t at_ = 0;
 };
+
+/// The one BasicJsonScanner, which is a template so that only who uses it compiles it.
+using JsonScanner = BasicJsonScanner<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

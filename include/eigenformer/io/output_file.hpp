@@ -14,11 +14,12 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// A file that appears under its name only when it is complete: it is written under another name in the same directory
 /// and renamed by `commit`. Whoever reads the name sees the old file or the whole new one, also after a crash or on a
 /// full disk; without `commit` nothing remains.
-class OutputFile {
+template <class = void>
+class BasicOutputFile {
  public:
   /// Begins a file beside `path`, under another name.
-  static Result<OutputFile> create(const FilePath& path) {
-    OutputFile file;
+  static Result<BasicOutputFile> create(const FilePath& path) {
+    BasicOutputFile file;
     file.target_ = path.string();
     constexpr int attempts = 100;  // names that another writer, or one that crashed, may hold
     for (int i = 0; i < attempts && file.descriptor_ < 0; ++i) {
@@ -30,12 +31,12 @@ class OutputFile {
     return file;
   }
 
-  OutputFile(OutputFile&& other) noexcept
+  BasicOutputFile(BasicOutputFile&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)),
         target_(std::move(other.target_)),
         partial_(std::move(other.partial_)) {}
-  OutputFile& operator=(OutputFile&&) = delete;
-  ~OutputFile() {
+  BasicOutputFile& operator=(BasicOutputFile&&) = delete;
+  ~BasicOutputFile() {
     if (descriptor_ < 0) return;
     ::close(descriptor_);
     ::unlink(partial_.c_str());
@@ -62,10 +63,13 @@ class OutputFile {
   }
 
  private:
-  OutputFile() = default;
+  BasicOutputFile() = default;
 
   int descriptor_ = -1;
   std::string target_, partial_;
 };
+
+/// The one BasicOutputFile, which is a template so that only who uses it compiles it.
+using OutputFile = BasicOutputFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

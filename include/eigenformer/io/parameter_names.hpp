@@ -36,7 +36,8 @@ inline std::optional<std::string_view> number_in(std::string_view name, std::str
 
 /// What a file calls the parameters of a model: `prefix`, then the name that the table gives, or the model's own where
 /// there is no table.
-struct ParameterNames {
+template <class = void>
+struct BasicParameterNames {
   std::string prefix = {};               ///< what stands before every name in the file
   std::span<const NamePair> table = {};  ///< not owned
 
@@ -55,5 +56,8 @@ struct ParameterNames {
     return std::nullopt;
   }
 };
+
+/// The one BasicParameterNames, which is a template so that only who uses it compiles it.
+using ParameterNames = BasicParameterNames<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -25,22 +25,23 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// const ef::SafetensorsFile file("example.safetensors");
 /// const ef::Tensor<float, 1> weight = file.tensor<float, 1>("weight");
 /// @endcode
-class SafetensorsFile : public SafetensorsAccess<SafetensorsFile> {
+template <class Unused = void>
+class BasicSafetensorsFile : public SafetensorsAccess<BasicSafetensorsFile<Unused>> {
  public:
   /// Opens a regular file, which stays open as long as the object lives.
-  explicit SafetensorsFile(const FilePath& path, const SafetensorsLimits& limits = {})
-      : SafetensorsFile(value_or_throw(try_open(path, limits), path.string())) {}
+  explicit BasicSafetensorsFile(const FilePath& path, const SafetensorsLimits& limits = {})
+      : BasicSafetensorsFile(value_or_throw(try_open(path, limits), path.string())) {}
   /// Takes the content of a file from memory, which must live as long as the object.
-  explicit SafetensorsFile(std::span<const std::byte> bytes, const SafetensorsLimits& limits = {})
-      : SafetensorsFile(value_or_throw(try_open(bytes, limits), "bytes in memory")) {}
+  explicit BasicSafetensorsFile(std::span<const std::byte> bytes, const SafetensorsLimits& limits = {})
+      : BasicSafetensorsFile(value_or_throw(try_open(bytes, limits), "bytes in memory")) {}
 
-  static Result<SafetensorsFile> try_open(const FilePath& path, const SafetensorsLimits& limits = {}) noexcept {
+  static Result<BasicSafetensorsFile> try_open(const FilePath& path, const SafetensorsLimits& limits = {}) noexcept {
     Result<InputFile> file = InputFile::open(path);
     if (!file) return file.fault();
     return opened(SafetensorsContent::open(std::move(*file), limits), path.c_str());
   }
-  static Result<SafetensorsFile> try_open(std::span<const std::byte> bytes,
-                                          const SafetensorsLimits& limits = {}) noexcept {
+  static Result<BasicSafetensorsFile> try_open(std::span<const std::byte> bytes,
+                                               const SafetensorsLimits& limits = {}) noexcept {
     return opened(SafetensorsContent::open(bytes, limits), "bytes in memory");
   }
 
@@ -55,13 +56,13 @@ class SafetensorsFile : public SafetensorsAccess<SafetensorsFile> {
   std::optional<std::string_view> metadata(std::string_view key) const { return content_.header.find_metadata(key); }
 
  private:
-  friend class SafetensorsAccess<SafetensorsFile>;
+  friend class SafetensorsAccess<BasicSafetensorsFile<Unused>>;
 
-  SafetensorsFile(SafetensorsContent content, std::string_view source)
+  BasicSafetensorsFile(SafetensorsContent content, std::string_view source)
       : content_(std::move(content)), source_(source) {}
-  static Result<SafetensorsFile> opened(Result<SafetensorsContent> content, std::string_view source) noexcept {
+  static Result<BasicSafetensorsFile> opened(Result<SafetensorsContent> content, std::string_view source) noexcept {
     if (!content) return content.fault();
-    return SafetensorsFile(std::move(*content), source);
+    return BasicSafetensorsFile(std::move(*content), source);
   }
   detail::TensorBytes bytes_of(const SafetensorsEntry&) const {
     return {.file = content_.bytes, .data_begin = content_.data_begin};
@@ -70,5 +71,8 @@ class SafetensorsFile : public SafetensorsAccess<SafetensorsFile> {
   SafetensorsContent content_;
   FixedText<240> source_;
 };
+
+/// The one BasicSafetensorsFile, which is a template so that only who uses it compiles it.
+using SafetensorsFile = BasicSafetensorsFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

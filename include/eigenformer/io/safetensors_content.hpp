@@ -11,13 +11,14 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// The bytes of a safetensors file with their validated header (rules 1 to 33).
-struct SafetensorsContent {
+template <class = void>
+struct BasicSafetensorsContent {
   ByteSource bytes;  ///< the whole file
   SafetensorsHeader header;
   std::uint64_t data_begin = 0;  ///< where the tensors' bytes begin
 
-  static Result<SafetensorsContent> open(ByteSource bytes, const SafetensorsLimits& limits) noexcept {
-    SafetensorsContent content;
+  static Result<BasicSafetensorsContent> open(ByteSource bytes, const SafetensorsLimits& limits) noexcept {
+    BasicSafetensorsContent content;
     content.bytes = std::move(bytes);
     const std::uint64_t size = content.bytes.size();
     if (size < 8) return FileFault{.rule = 1, .position = size, .tensor = {}, .reason = {"expected at least 8 bytes"}};
@@ -35,5 +36,8 @@ struct SafetensorsContent {
     return content;
   }
 };
+
+/// The one BasicSafetensorsContent, which is a template so that only who uses it compiles it.
+using SafetensorsContent = BasicSafetensorsContent<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -31,15 +31,16 @@ struct FolderOptions {
 ///
 ///   const SafetensorsFolder checkpoint("models/llama");
 ///   load_parameters(checkpoint, model);
-class SafetensorsFolder : public SafetensorsAccess<SafetensorsFolder> {
+template <class Unused = void>
+class BasicSafetensorsFolder : public SafetensorsAccess<BasicSafetensorsFolder<Unused>> {
  public:
-  explicit SafetensorsFolder(const FilePath& path, const FolderOptions& options = {})
-      : SafetensorsFolder(value_or_throw(try_open(path, options), path.string())) {}
+  explicit BasicSafetensorsFolder(const FilePath& path, const FolderOptions& options = {})
+      : BasicSafetensorsFolder(value_or_throw(try_open(path, options), path.string())) {}
 
-  static Result<SafetensorsFolder> try_open(const FilePath& path, const FolderOptions& options = {}) noexcept {
+  static Result<BasicSafetensorsFolder> try_open(const FilePath& path, const FolderOptions& options = {}) noexcept {
     const Result<InputDirectory> directory = InputDirectory::open(path, options.links);
     if (!directory) return directory.fault();
-    SafetensorsFolder folder;
+    BasicSafetensorsFolder folder;
     folder.source_.append(path.c_str());
     if (const Result<void> done = folder.open_files(*directory, options); !done) return done.fault();
     return folder;
@@ -65,9 +66,9 @@ class SafetensorsFolder : public SafetensorsAccess<SafetensorsFolder> {
   }
 
  private:
-  friend class SafetensorsAccess<SafetensorsFolder>;
+  friend class SafetensorsAccess<BasicSafetensorsFolder<Unused>>;
 
-  SafetensorsFolder() = default;
+  BasicSafetensorsFolder() = default;
 
   Result<void> open_files(const InputDirectory& directory, const FolderOptions& options) {
     FixedText<240> name(options.name);
@@ -191,5 +192,8 @@ class SafetensorsFolder : public SafetensorsAccess<SafetensorsFolder> {
   std::optional<ShardIndex> index_;
   FixedText<240> source_;
 };
+
+/// The one BasicSafetensorsFolder, which is a template so that only who uses it compiles it.
+using SafetensorsFolder = BasicSafetensorsFolder<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

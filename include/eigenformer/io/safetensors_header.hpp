@@ -14,7 +14,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// The validated header of a safetensors file: every tensor's name, dtype, shape and place, sorted by name, and the
 /// metadata, sorted by key. It owns one block of memory as large as the header's text, made before anything is known
 /// about the text and never grown: the records and both indices replace the text in it.
-class SafetensorsHeader {
+template <class = void>
+class BasicSafetensorsHeader {
  public:
   /// Length of the header's text from the first eight bytes of a file of that size (rules 1 to 6).
   static Result<std::uint64_t> text_bytes(std::uint64_t file_bytes, const unsigned char (&prefix)[8],
@@ -31,19 +32,19 @@ class SafetensorsHeader {
   }
 
   /// Checks rules 7 to 33 of a header in front of `data_bytes` bytes of data.
-  static Result<SafetensorsHeader> parse(HeaderText text, std::uint64_t data_bytes,
-                                         const SafetensorsLimits& limits) noexcept {
+  static Result<BasicSafetensorsHeader> parse(HeaderText text, std::uint64_t data_bytes,
+                                              const SafetensorsLimits& limits) noexcept {
     const Result<detail::ParsedHeader> parsed =
         detail::SafetensorsParser(text.characters(), data_bytes, limits).parse();
     if (!parsed) return parsed.fault();
-    SafetensorsHeader header(std::move(text), *parsed);
+    BasicSafetensorsHeader header(std::move(text), *parsed);
     if (const Result<void> unique = header.sort_metadata(); !unique) return unique.fault();
     if (const Result<void> tiled = header.check_tiling(data_bytes); !tiled) return tiled.fault();
     if (const Result<void> unique = header.sort_names(); !unique) return unique.fault();
     return header;
   }
 
-  SafetensorsHeader() = default;
+  BasicSafetensorsHeader() = default;
 
   std::size_t size() const { return tensors_.size(); }
   /// The i-th tensor in the order of names.
@@ -87,7 +88,7 @@ class SafetensorsHeader {
   /// Lays both indices behind the records. There is room: a record is shorter than its text by at least four bytes
   /// (safetensors_entry.hpp), and so is a pair of metadata, whose text has four quotes, a colon and a comma or brace
   /// around what the record keeps.
-  SafetensorsHeader(HeaderText text, const detail::ParsedHeader& parsed) : text_(std::move(text)) {
+  BasicSafetensorsHeader(HeaderText text, const detail::ParsedHeader& parsed) : text_(std::move(text)) {
     const std::span<std::uint32_t> positions =
         text_.positions_behind(parsed.end, std::size_t{parsed.tensors} + parsed.metadata);
     tensors_ = positions.first(parsed.tensors);
@@ -181,5 +182,8 @@ class SafetensorsHeader {
   std::span<std::uint32_t> tensors_;
   std::span<std::uint32_t> metadata_;
 };
+
+/// The one BasicSafetensorsHeader, which is a template so that only who uses it compiles it.
+using SafetensorsHeader = BasicSafetensorsHeader<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

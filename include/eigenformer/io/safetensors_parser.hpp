@@ -22,9 +22,10 @@ struct ParsedHeader {
 /// Recognises the JSON text of a safetensors header (rules 7 to 28 of one tensor each) and replaces it, in the same
 /// memory, by records: pairs of metadata as key, 0xFF, value, 0xFF, and tensors as detail::encode_after_name has them.
 /// The grammar is fixed and not recursive, so no nesting, however deep, can go beyond the three levels that it names.
-class SafetensorsParser : private JsonFormatParser {
+template <class = void>
+class BasicSafetensorsParser : private JsonFormatParser {
  public:
-  SafetensorsParser(std::span<char> text, std::uint64_t data_bytes, const SafetensorsLimits& limits)
+  BasicSafetensorsParser(std::span<char> text, std::uint64_t data_bytes, const SafetensorsLimits& limits)
       : JsonFormatParser(text, 8, limits), data_bytes_(data_bytes) {}
 
   Result<ParsedHeader> parse() {
@@ -197,5 +198,8 @@ class SafetensorsParser : private JsonFormatParser {
   SafetensorsEntry entry_;
   bool seen_metadata_ = false;
 };
+
+/// The one BasicSafetensorsParser, which is a template so that only who uses it compiles it.
+using SafetensorsParser = BasicSafetensorsParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

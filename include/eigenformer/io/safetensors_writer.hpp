@@ -31,7 +31,8 @@ struct ShardOptions {
 ///   writer.metadata["step"] = "100";
 ///   writer.add<float>("weight", {out, in}, weight);
 ///   writer.write("model.safetensors");
-class SafetensorsWriter {
+template <class = void>
+class BasicSafetensorsWriter {
  public:
   std::map<std::string, std::string> metadata;
 
@@ -244,5 +245,8 @@ class SafetensorsWriter {
 
   std::vector<Tensor> tensors_;
 };
+
+/// The one BasicSafetensorsWriter, which is a template so that only who uses it compiles it.
+using SafetensorsWriter = BasicSafetensorsWriter<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -13,18 +13,19 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// The validated index of a checkpoint that is spread over several files (`model.safetensors.index.json`): which file
 /// holds which tensor, sorted by the tensors' names (rules 7 to 16, 45 and 46). Its memory is the text's.
-class ShardIndex {
+template <class = void>
+class BasicShardIndex {
  public:
-  static Result<ShardIndex> parse(HeaderText text, const SafetensorsLimits& limits) noexcept {
+  static Result<BasicShardIndex> parse(HeaderText text, const SafetensorsLimits& limits) noexcept {
     detail::ShardTable table;
     Result<detail::ParsedIndex> parsed = detail::ShardIndexParser(text.characters(), limits, table).parse();
     if (!parsed) return parsed.fault();
-    ShardIndex index(std::move(text), std::move(table), *parsed);
+    BasicShardIndex index(std::move(text), std::move(table), *parsed);
     if (const Result<void> unique = index.sort_names(); !unique) return unique.fault();
     return index;
   }
 
-  ShardIndex() = default;
+  BasicShardIndex() = default;
 
   /// Number of tensors.
   std::size_t size() const { return tensors_.size(); }
@@ -66,7 +67,7 @@ class ShardIndex {
   }
 
  private:
-  ShardIndex(HeaderText text, detail::ShardTable table, const detail::ParsedIndex& parsed)
+  BasicShardIndex(HeaderText text, detail::ShardTable table, const detail::ParsedIndex& parsed)
       : text_(std::move(text)),
         shards_(std::move(table)),
         metadata_begin_(parsed.metadata_begin),
@@ -113,5 +114,8 @@ class ShardIndex {
   std::uint32_t metadata_ = 0;
   std::span<std::uint32_t> tensors_;
 };
+
+/// The one BasicShardIndex, which is a template so that only who uses it compiles it.
+using ShardIndex = BasicShardIndex<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -34,7 +34,8 @@ Place decode_place(const char*& in) {
 }
 
 /// The different shards of an index, numbered in the order of their first mention, and findable by name.
-class ShardTable {
+template <class = void>
+class BasicShardTable {
  public:
   Result<void> allocate(std::size_t most) noexcept {
     names_.reset(new (std::nothrow) std::uint32_t[most]);
@@ -81,6 +82,9 @@ class ShardTable {
   std::size_t most_ = 0;
 };
 
+/// The one BasicShardTable, which is a template so that only who uses it compiles it.
+using ShardTable = BasicShardTable<>;
+
 /// Where the parser put what it read.
 struct ParsedIndex {
   std::size_t end = 0;        ///< bytes in use
@@ -92,9 +96,10 @@ struct ParsedIndex {
 
 /// Recognises the JSON text of an index, `{"metadata": {...}, "weight_map": {"tensor": "shard", ...}}`, by the rules of
 /// headers (7 to 16) and 45 and 46, and replaces it by records.
-class ShardIndexParser : private JsonFormatParser {
+template <class = void>
+class BasicShardIndexParser : private JsonFormatParser {
  public:
-  ShardIndexParser(std::span<char> text, const SafetensorsLimits& limits, ShardTable& shards)
+  BasicShardIndexParser(std::span<char> text, const SafetensorsLimits& limits, ShardTable& shards)
       : JsonFormatParser(text, 0, limits), shards_(shards) {}
 
   Result<ParsedIndex> parse() {
@@ -222,5 +227,8 @@ class ShardIndexParser : private JsonFormatParser {
   std::uint16_t last_ = 0;  ///< shard of the tensor before
   ParsedIndex parsed_;
 };
+
+/// The one BasicShardIndexParser, which is a template so that only who uses it compiles it.
+using ShardIndexParser = BasicShardIndexParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

@@ -12,7 +12,7 @@ struct ActivateStep {
   T* y;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(evaluate(A(), lanes.load(x + i)).value, y + i);
+    lanes.store(evaluate(A(), lanes.load(x + i)).value.whole(), y + i);
   }
 };
 template <class A, class T>
@@ -28,7 +28,7 @@ struct ActivateBackwardStep {
   T* dx;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(lanes.load(dy + i) * opaque(evaluate(A(), lanes.load(x + i)).derivative), dx + i);
+    lanes.store(evaluate<Factor>(A(), lanes.load(x + i)).derivative.times(lanes.load(dy + i)), dx + i);
   }
 };
 template <class A, class T>
@@ -44,7 +44,7 @@ struct GatedStep {
   T* y;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
-    lanes.store(opaque(evaluate(A(), lanes.load(gate + i)).value) * lanes.load(up + i), y + i);
+    lanes.store(evaluate<Factor>(A(), lanes.load(gate + i)).value.times(lanes.load(up + i)), y + i);
   }
 };
 template <class A, class T>
@@ -64,9 +64,9 @@ struct GatedBackwardStep {
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index i, S) const {
     const Vec<T> upstream = lanes.load(dy + i);
     const Vec<T> linear = lanes.load(up + i);
-    const Curve<T> curve = evaluate(A(), lanes.load(gate + i));
-    lanes.store(opaque(upstream * linear) * opaque(curve.derivative), dgate + i);
-    lanes.store(upstream * opaque(curve.value), dup + i);
+    const Curve<T> curve = evaluate<Factor>(A(), lanes.load(gate + i));
+    lanes.store(curve.derivative.times(opaque(upstream * linear)), dgate + i);
+    lanes.store(curve.value.times(upstream), dup + i);
   }
 };
 template <class A, class T>

@@ -64,7 +64,11 @@ void backward_keys(const AttentionProblem<T>& problem, const AttentionGradient<T
     walk.ask_for_next(i, columns.count);
     rows[i] = panel_rows(panel, tile.first, tile.rows);
     if (rows[i].depth == 0) continue;
-    backward_scores(problem, scratch, tile, columns, panel, rows[i]);
+    if (!look_at_pattern(problem, task, columns, panel, tile.first, scratch.flags, rows[i])) {
+      rows[i].depth = 0;
+      continue;
+    }
+    backward_scores(problem, task, scratch, tile, columns, panel, rows[i], gradient.dbias);
     backward_queries(problem, scratch, tile, panel, rows[i]);
   }
   const GradientPanels<T> panels{columns, rows, task.columns};

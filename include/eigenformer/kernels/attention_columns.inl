@@ -81,9 +81,10 @@ inline LiveRows live_rows(const Panel& panel, Index key, Index depth) {
 /// Rows of a tile that a panel looks at, in whole register tiles.
 struct PanelRows {
   Index begin;
-  Index depth;    ///< 0 if there are none
-  bool masked;    ///< whether some column does not see one of them
-  LiveRows live;  ///< from begin on
+  Index depth;           ///< 0 if there are none
+  bool masked;           ///< whether some column does not see one of them
+  LiveRows live;         ///< from begin on
+  bool flagged = false;  ///< masked, and flags say which columns see which rows
 
   /// Rows up to the last that a column sees.
   Index live_depth() const { return live.end[tile_vectors - 1]; }
@@ -104,6 +105,69 @@ void relative_keys(const KeyRange* live, Index width, Index key, T* first, T* la
     first[i] = static_cast<T>((std::clamp)(live[i].first - key, Index(0), 2 * attention_key_tile));
     last[i] = static_cast<T>((std::clamp)(live[i].last - key, Index(0), 2 * attention_key_tile));
   }
+}
+
+/// The first n of 64 bits.
+inline std::uint64_t first_bits(Index n) { return n >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << n) - 1; }
+
+/// What the columns of a panel see of some rows.
+enum class SeenRows { none, some, all };
+
+/// The same where a mask lets them see more than one run of keys. Of `some`, flags [depth, width] become 1 or 0.
+///   live: of each column    depth: at most 64
+template <class T>
+SeenRows seen_rows(const AttentionProblem<T>& problem, const AttentionTask& task, const KeyRange* live, Index column,
+                   Index width, Index key, Index depth, T* flags) {
+  std::uint64_t seen[panel_width<T>];
+  std::uint64_t any = 0;
+  std::uint64_t all = first_bits(depth);
+  for (Index i = 0, before = -1; i < width; ++i) {
+    const Index position = task.position((std::min)(column + i, task.columns - 1));
+    if (position == before) {
+      seen[i] = seen[i - 1];
+      continue;
+    }
+    before = position;
+    const Index begin = (std::clamp)(live[i].first - key, Index(0), depth);
+    const Index end = (std::clamp)(live[i].last - key, begin, depth);
+    seen[i] =
+        problem.pattern.keys(problem.pattern.mask, task.batch, position, key) & first_bits(end) & ~first_bits(begin);
+    any |= seen[i];
+    all &= seen[i];
+  }
+  if (any == 0) return SeenRows::none;
+  if (all == first_bits(depth)) return SeenRows::all;
+  for (Index row = 0; row < depth; ++row) {
+    for (Index i = 0; i < width; ++i) flags[row * width + i] = static_cast<T>(seen[i] >> row & 1U);
+  }
+  return SeenRows::some;
+}
+
+/// Looks at what a mask that lets columns see more than one run of keys leaves of a panel's rows; false if nothing.
+template <class T>
+bool look_at_pattern(const AttentionProblem<T>& problem, const AttentionTask& task, const TaskColumns<T>& columns,
+                     const Panel& panel, Index first, T* flags, PanelRows& rows) {
+  if (problem.pattern.keys == nullptr) return true;
+  const SeenRows seen = seen_rows(problem, task, columns.live + panel.column, panel.column, panel.vectors * lanes<T>,
+                                  first + rows.begin, rows.live_depth(), flags);
+  rows.masked = rows.flagged = seen == SeenRows::some;
+  return seen != SeenRows::none;
+}
+
+/// The biases of a panel's scores, from its first column and row on.
+template <class T>
+struct PanelBias {
+  const T* data = nullptr;  ///< null: none
+  Index key_step = 0;
+};
+
+/// What is added to a panel's scores from a key on.
+template <class T>
+PanelBias<T> panel_bias(const AttentionProblem<T>& problem, const AttentionTask& task, const Panel& panel, Index key) {
+  const ScoreBiasRows<T>& bias = problem.bias;
+  if (bias.data == nullptr) return {};
+  const Index column = bias.at(task.first_head, task.first_column + panel.column);
+  return {bias.data + column + key * bias.key_step, bias.key_step};
 }
 
 /// Walks the key tiles of a task with the next one in sight.

@@ -370,6 +370,26 @@ void decode_begin(const AttentionProblem<T>& problem, const AttentionTask& task,
   }
 }
 
+/// scores += bias, of the rows that there are.
+template <class T>
+void decode_add_bias(const AttentionProblem<T>& problem, const AttentionTask& task, const DecodeScratch<T>& scratch,
+                     const KeyTile<T>& tile) {
+  const ScoreBiasRows<T>& bias = problem.bias;
+  const DecodeLayout& layout = scratch.layout;
+  const Index step = layout.vectors * lanes<T>;
+  const Index run = scratch.steps(tile.rows);
+  for (Index head = 0; head < layout.kv_heads; ++head) {
+    for (Index column = 0; column < layout.columns; ++column) {
+      const Index first_head = task.of_head(head).first_head;
+      const T* const from = bias.data + bias.at(first_head, column) + tile.first * bias.key_step;
+      T* to = scratch.scores + layout.lane(head, column);
+      for (Index row = 0; row < tile.rows; row += run, to += layout.at_once) {
+        for (Index t = 0; t < (std::min)(run, tile.rows - row); ++t) to[t * step] += from[(row + t) * bias.key_step];
+      }
+    }
+  }
+}
+
 /// The live keys of each lane relative to a tile; none of what is padding.
 template <class T>
 void decode_live_keys(const AttentionProblem<T>& problem, const AttentionTask& task, const DecodeScratch<T>& scratch,
@@ -462,6 +482,7 @@ void decode(const AttentionProblem<T>& problem, const AttentionTask& task, const
     if (problem.softcap != T(0)) {
       cap_scores<T, 1>(scratch.scores, scratch.steps(tile.rows) * layout.vectors, problem.softcap);
     }
+    if (problem.bias.data != nullptr) decode_add_bias(problem, task, scratch, tile);
     decode_live_keys(problem, task, scratch, tile);
     decode_soften(scratch, tile.rows);
     std::fill_n(scratch.block, layout.rows() * scratch.value_stride, T(0));

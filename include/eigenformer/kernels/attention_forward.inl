@@ -14,6 +14,7 @@ struct ForwardScratch {
   SoftmaxState<T> state;
   T* first;  ///< live keys of each column of the panel at hand, relative to the tile
   T* last;
+  T* flags;  ///< [key tile, width] of one panel, of masks whose live keys are no single run
   Index key_stride;
   Index value_stride;
 
@@ -21,7 +22,7 @@ struct ForwardScratch {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
     return (attention_query_tile + attention_key_tile) * (k + v) + tile_rows * k + 3 * attention_query_tile +
-           panel_width<T> * (attention_key_tile + 2);
+           panel_width<T> * (2 * attention_key_tile + 2);
   }
   ForwardScratch(T* memory, Index key_dim, Index value_dim)
       : key_stride(attention_padded(key_dim)), value_stride(attention_padded(value_dim)) {
@@ -34,17 +35,18 @@ struct ForwardScratch {
              rows + attention_query_tile * (value_stride + 2)};
     first = state.correction + attention_query_tile;
     last = first + panel_width<T>;
+    flags = last + panel_width<T>;
   }
 };
 
 /// `product` of values (or keys) and weights in which a weight of a key that is not live counts for nothing even beside
 /// NaN: for panels in which a row that is not finite is live for some columns and dead for others. The sums are in the
 /// same order as in `product`, so that the other columns come out the same to the bit.
-template <class T, class Store>
-void product_of_live(Index rows, Index depth, Factor<T> values, const T* weights, Index width, const T* first,
-                     const T* last, T* c, Store store) {
+template <class T, class Seen, class Store>
+void product_of_live(Index rows, Index depth, Factor<T> values, const T* weights, Index width, Seen seen, T* c,
+                     Store store) {
   for (Index v = 0; v < width; v += lanes<T>) {
-    const LiveKeys<T> live{Vec<T>::load(first + v), Vec<T>::load(last + v)};
+    const auto live = seen(v);
     for (Index e = 0; e < rows; ++e) {
       Vec<T> sum = Vec<T>::zero();
       for (Index k = 0; k < depth; ++k) {
@@ -57,60 +59,79 @@ void product_of_live(Index rows, Index depth, Factor<T> values, const T* weights
 }
 
 /// Whether the rows of a tile that not all columns of a panel see are finite: a weight of 0 then makes 0 of them.
+///   full: keys that all of them see
 template <class T>
-bool masked_rows_finite(Factor<T> rows, const PanelKeys& keys, Index key, Index depth, Index dim) {
-  const Index begin = (std::clamp)(keys.full.first - key, Index(0), depth);
-  const Index end = (std::clamp)(keys.full.last - key, begin, depth);
+bool masked_rows_finite(Factor<T> rows, KeyRange full, Index key, Index depth, Index dim) {
+  const Index begin = (std::clamp)(full.first - key, Index(0), depth);
+  const Index end = (std::clamp)(full.last - key, begin, depth);
   return all_finite(rows.data, rows.stride, begin, dim) &&
          all_finite(rows.data + end * rows.stride, rows.stride, depth - end, dim);
 }
 
-/// A panel's scores of `depth` keys become weights, vector by vector.
+/// The keys that all columns of a vector see for certain.
 template <class T>
-void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const LiveRows& live, Index key) {
+KeyRange full_keys(const PanelKeys& keys, PanelRuns<T>) {
+  return keys.full;
+}
+template <class T>
+KeyRange full_keys(const PanelKeys&, PanelFlags<T>) {
+  return {};
+}
+
+/// A panel's scores become weights, vector by vector, and these the next part of its result.
+template <class T, class Seen>
+void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const PanelRows& rows, Index key,
+                  Factor<T> values, Index value_dim, Seen seen) {
+  const Index width = panel.vectors * lanes<T>;
   for (int v = 0; v < panel.vectors; ++v) {
     const Index offset = v * lanes<T>;
-    const KeyRange& full = panel.of_vector[v].full;
-    const Index end = live.end[v];
-    ScoreColumn<T> column{scratch.scores + offset, panel.vectors * lanes<T>, 0, 0, end, {}};
-    column.full_begin = (std::clamp)(full.first - key, Index(0), end);
-    column.full_end = (std::clamp)(full.last - key, column.full_begin, end);
-    column.live = {Vec<T>::load(scratch.first + offset), Vec<T>::load(scratch.last + offset)};
-    soften(column, scratch.state.at(panel.column + offset));
+    const KeyRange full = full_keys(panel.of_vector[v], seen);
+    const Index end = rows.live.end[v];
+    const Index begin = (std::clamp)(full.first - key, Index(0), end);
+    soften(ScoreColumn<T, decltype(seen(0))>{scratch.scores + offset, width, begin,
+                                             (std::clamp)(full.last - key, begin, end), end, seen(offset)},
+           scratch.state.at(panel.column + offset));
   }
+  const Index depth = rows.live_depth();
+  T* const out = scratch.rows + panel.column * scratch.value_stride;
+  const Rescale<T> store{scratch.state.at(panel.column).correction};
+  if (rows.masked && !masked_rows_finite(values, full_keys(panel.keys, seen), key, depth, value_dim)) {
+    return product_of_live(value_dim, depth, values, scratch.scores, width, seen, out, store);
+  }
+  product_of_weights<T>(panel.vectors, rows.live, round_up(value_dim, tile_rows), values, {scratch.scores, width}, out,
+                        store);
 }
 
 /// One panel of queries against one tile of keys.   keys, values: of that tile, readable in whole register tiles
 template <class T>
-void forward_panel(const AttentionProblem<T>& problem, const ForwardScratch<T>& scratch, const KeyTile<T>& tile,
-                   Factor<T> keys, Factor<T> values, const TaskColumns<T>& columns, const Panel& panel) {
-  const PanelRows rows = panel_rows(panel, tile.first, tile.rows);
-  if (rows.depth == 0) return;
+void forward_panel(const AttentionProblem<T>& problem, const AttentionTask& task, const ForwardScratch<T>& scratch,
+                   const KeyTile<T>& tile, Factor<T> keys, Factor<T> values, const TaskColumns<T>& columns,
+                   const Panel& panel) {
+  PanelRows rows = panel_rows(panel, tile.first, tile.rows);
+  if (rows.depth == 0 || !look_at_pattern(problem, task, columns, panel, tile.first, scratch.flags, rows)) return;
   const Index width = panel.vectors * lanes<T>;
   const Index depth = rows.live_depth();
   const Index key = tile.first + rows.begin;
   const Index key_dim = problem.query.head_dim();
-  const Index dims = round_up(problem.value_dim, tile_rows);
   keys.data += rows.begin * keys.stride;
   values.data += rows.begin * values.stride;
   const Factor<T> queries{scratch.queries + panel.column * scratch.key_stride, width};
   T* const scores = scratch.scores;
-  T* const out = scratch.rows + panel.column * scratch.value_stride;
-  const SoftmaxState<T> state = scratch.state.at(panel.column);
+  const PanelBias<T> bias = panel_bias(problem, task, panel, key);
   const bool first = key <= panel.keys.any.first;  // there is no maximum yet
   if (!first && !rows.masked && depth == rows.depth && problem.softcap == T(0) &&
-      product_softened(panel.vectors, depth, key_dim, keys, queries, scores, state)) {
-    return product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, Accumulate{});
+      product_softened(panel.vectors, depth, key_dim, keys, queries, bias, scores, scratch.state.at(panel.column))) {
+    return product_of_weights<T>(panel.vectors, rows.live, round_up(problem.value_dim, tile_rows), values,
+                                 {scores, width}, scratch.rows + panel.column * scratch.value_stride, Accumulate{});
   }
   product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, scores);
   if (problem.softcap != T(0)) cap_scores<T, 1>(scores, depth * panel.vectors, problem.softcap);
-  relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
-  soften_panel(scratch, panel, rows.live, key);
-  const Rescale<T> store{state.correction};
-  if (rows.masked && !masked_rows_finite(values, panel.keys, key, depth, problem.value_dim)) {
-    return product_of_live(problem.value_dim, depth, values, scores, width, scratch.first, scratch.last, out, store);
+  if (bias.data != nullptr) add_bias(scores, depth, panel.vectors, bias);
+  if (rows.flagged) {
+    return soften_panel(scratch, panel, rows, key, values, problem.value_dim, PanelFlags<T>{scratch.flags, width});
   }
-  product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, store);
+  relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
+  soften_panel(scratch, panel, rows, key, values, problem.value_dim, PanelRuns<T>{scratch.first, scratch.last});
 }
 
 /// Writes y and the log-sum-exp of one vector of columns, or leaves them as one part of several.
@@ -196,7 +217,7 @@ void forward_tile(const AttentionProblem<T>& problem, const AttentionTask& task,
       if (walk.first) begin_panel(problem, task, scratch, panel);
       if (walk.last) ask_for_columns_behind(panel, result.y, task, panel.vectors * lanes<T>);
       walk.ask_for_next(i, columns.count);
-      forward_panel(problem, scratch, tile, keys, values, columns, panel);
+      forward_panel(problem, task, scratch, tile, keys, values, columns, panel);
       if (walk.last) finish_panel(problem, task, result, scratch, panel);
     }
   }

@@ -20,6 +20,7 @@ struct BackwardScratch {
   T* delta;          ///< dy . y of each column
   T* first;
   T* last;
+  T* flags;    ///< [key tile, width] of one panel, of masks whose live keys are no single run
   T* dkeys;    ///< [T + key tile, d_k padded], of the caller
   T* dvalues;  ///< [T + key tile, d_v padded], of the caller
   Index key_stride;
@@ -29,7 +30,7 @@ struct BackwardScratch {
     const Index k = attention_padded(key_dim);
     const Index v = attention_padded(value_dim);
     return attention_gradient_tile * (3 * k + 2 * v + 2 * attention_key_tile + 4) +
-           (attention_key_tile + tile_rows) * (k + v);
+           (attention_key_tile + tile_rows) * (k + v) + attention_key_tile * panel_width<T>;
   }
   BackwardScratch(T* memory, Index key_dim, Index value_dim, AttentionKeyGradient<T> gradient)
       : dkeys(gradient.dkeys),
@@ -50,6 +51,7 @@ struct BackwardScratch {
     delta = logarithm + attention_gradient_tile;
     first = delta + attention_gradient_tile;
     last = first + attention_gradient_tile;
+    flags = last + attention_gradient_tile;
   }
 };
 
@@ -83,66 +85,99 @@ struct StoreScoreGradient {
 };
 
 /// One vector of columns, with what it needs of each.
-template <class T>
+template <class T, class Live>
 struct GradientColumn {
   T* scores;
   T* dweights;
   Index stride;
-  LiveKeys<T> live;
+  Live live;
   Vec<T> logarithm;
   Vec<T> delta;
   Vec<T> inverse_cap;
+  PanelBias<T> bias;
+  T* dbias;          ///< where the bias of the first row has its gradient, or null
+  Mask<T> existing;  ///< columns that are no repetition of the last
 };
 
-/// The same afterwards, times the slope of the cap 1 - (score / cap)^2, and exactly 0 where a key is not live.
-template <class T, bool Masked>
-void soften_backward(const GradientColumn<T>& column, Index row, Index end) {
+/// The same afterwards, with the bias that the score lacks, times the slope of the cap 1 - (score / cap)^2, and exactly 0
+/// where a key is not live.
+template <class T, bool Masked, class Live>
+void soften_backward(const GradientColumn<T, Live>& column, Index row, Index end) {
   using V = Vec<T>;
   const V one = V::broadcast(T(1));
   for (; row < end; ++row) {
     T* const score = column.scores + row * column.stride;
     T* const dweight = column.dweights + row * column.stride;
     const V s = V::load(score);
-    V p = weight<T>(s - column.logarithm);
+    const V biased = column.bias.data ? s + V::load(column.bias.data + row * column.bias.key_step) : s;
+    V p = weight<T>(biased - column.logarithm);
     const V t = s * column.inverse_cap;
-    V ds = p * (V::load(dweight) - column.delta) * fnma(t, t, one);
+    const V dbiased = p * (V::load(dweight) - column.delta);
+    V ds = dbiased * fnma(t, t, one);
     if constexpr (Masked) {
       p = select(column.live(row), p, V::zero());
       ds = select(column.live(row), ds, V::zero());
+    }
+    if (column.dbias != nullptr) {
+      Mask<T> counted = column.existing;
+      if constexpr (Masked) counted = counted & column.live(row);
+      T* const sum = column.dbias + row * column.bias.key_step;
+      (V::load(sum) + select(counted, dbiased, V::zero())).store(sum);
     }
     p.store(score);
     ds.store(dweight);
   }
 }
 
+/// Where the scores of a panel and a tile are, with their biases.
 template <class T>
-void soften_panel_backward(const BackwardScratch<T>& scratch, const Panel& panel, const PanelRows& rows, Index key,
-                           T* weights, T* dscores, T softcap) {
+struct GradientTile {
+  T* weights;
+  T* dscores;
+  PanelBias<T> bias;
+  T* dbias;       ///< null if not wanted
+  Index columns;  ///< from the panel's first to the last of the task
+};
+
+/// Scores and gradients of weights of a panel become weights and gradients of scores.
+template <class T, class Seen>
+void soften_panel_backward(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const Panel& panel,
+                           const PanelRows& rows, Index key, const GradientTile<T>& tile, Seen seen) {
   using V = Vec<T>;
+  const bool biased = tile.bias.data != nullptr;
   for (int v = 0; v < panel.vectors; ++v) {
     const Index offset = v * lanes<T>;
-    const KeyRange& full = panel.of_vector[v].full;
-    const Index end = round_up(rows.live.end[v], tile_rows);
+    const KeyRange full = full_keys(panel.of_vector[v], seen);
+    const Index end = rows.live.end[v];
     const Index full_begin = (std::clamp)(full.first - key, Index(0), end);
     const Index full_end = (std::clamp)(full.last - key, full_begin, end);
-    const GradientColumn<T> column{weights + offset,
-                                   dscores + offset,
-                                   panel.vectors * lanes<T>,
-                                   {V::load(scratch.first + offset), V::load(scratch.last + offset)},
-                                   V::load(scratch.logarithm + panel.column + offset),
-                                   V::load(scratch.delta + panel.column + offset),
-                                   V::broadcast(softcap == T(0) ? T(0) : 1 / softcap)};
+    const GradientColumn<T, decltype(seen(0))> column{
+        tile.weights + offset,
+        tile.dscores + offset,
+        panel.vectors * lanes<T>,
+        seen(offset),
+        V::load(scratch.logarithm + panel.column + offset),
+        V::load(scratch.delta + panel.column + offset),
+        V::broadcast(problem.softcap == T(0) ? T(0) : 1 / problem.softcap),
+        {biased ? tile.bias.data + offset : nullptr, tile.bias.key_step},
+        tile.dbias == nullptr ? nullptr : tile.dbias + offset,
+        first_lanes<T>((std::clamp)(tile.columns - offset, Index(0), lanes<T>))};
     soften_backward<T, true>(column, 0, full_begin);
     soften_backward<T, false>(column, full_begin, full_end);
     soften_backward<T, true>(column, full_end, end);
+    for (Index row = end; row < round_up(end, tile_rows); ++row) {  // products take whole register tiles
+      V::zero().store(column.scores + row * column.stride);
+      V::zero().store(column.dweights + row * column.stride);
+    }
   }
 }
 
 /// Weights and gradients of scores of one panel of queries and one tile of keys, both in scratch.
 ///   s = k q,  p = exp(s - lse),  dp = v dy,  ds = p (dp - delta)
 template <class T>
-void backward_scores(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const KeyTile<T>& tile,
-                     const TaskColumns<T>& columns, const Panel& panel, const PanelRows& rows) {
+void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& task, const BackwardScratch<T>& scratch,
+                     const KeyTile<T>& tile, const TaskColumns<T>& columns, const Panel& panel, const PanelRows& rows,
+                     T* dbias) {
   const Index width = panel.vectors * lanes<T>;
   const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
   const Factor<T> values{scratch.values + rows.begin * scratch.value_stride, scratch.value_stride};
@@ -151,13 +186,22 @@ void backward_scores(const AttentionProblem<T>& problem, const BackwardScratch<T
   T* const weights = scratch.weights + panel.column * attention_key_tile + rows.begin * width;
   T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
   const Index key_dim = problem.query.head_dim();
-  if (rows.masked || problem.softcap != T(0)) {
+  if (rows.masked || problem.softcap != T(0) || problem.bias.data != nullptr) {
     product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, weights);
     product_of_scores(panel.vectors, rows.live, problem.value_dim, values, gradients, dscores);
     if (problem.softcap != T(0)) cap_scores<T, 1>(weights, rows.depth * panel.vectors, problem.softcap);
     const Index key = tile.first + rows.begin;
-    relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
-    soften_panel_backward(scratch, panel, rows, key, weights, dscores, problem.softcap);
+    const PanelBias<T> bias = panel_bias(problem, task, panel, key);
+    const GradientTile<T> scores{weights, dscores, bias, dbias ? dbias + (bias.data - problem.bias.data) : nullptr,
+                                 task.columns - panel.column};
+    if (rows.flagged) {
+      const PanelFlags<T> seen{scratch.flags, width};
+      soften_panel_backward(problem, scratch, panel, rows, key, scores, seen);
+    } else {
+      relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
+      const PanelRuns<T> seen{scratch.first, scratch.last};
+      soften_panel_backward(problem, scratch, panel, rows, key, scores, seen);
+    }
   } else {
     product<T, DepthContiguous>(panel.vectors, rows.depth, key_dim, keys, queries, weights, width,
                                 StoreWeight<T>{scratch.logarithm + panel.column});
@@ -180,8 +224,18 @@ void backward_queries(const AttentionProblem<T>& problem, const BackwardScratch<
   T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
   T* const dqueries = scratch.dqueries + panel.column * scratch.key_stride;
   const Index depth = rows.live_depth();
-  if (rows.masked && !masked_rows_finite(keys, panel.keys, tile.first + rows.begin, depth, key_dim)) {
-    return product_of_live(key_dim, depth, keys, dscores, width, scratch.first, scratch.last, dqueries, Accumulate{});
+  if (rows.masked) {
+    const auto finite = [&](auto seen) {
+      return masked_rows_finite(keys, full_keys(panel.keys, seen), tile.first + rows.begin, depth, key_dim);
+    };
+    const PanelFlags<T> flags{scratch.flags, width};
+    const PanelRuns<T> runs{scratch.first, scratch.last};
+    if (rows.flagged && !finite(flags)) {
+      return product_of_live(key_dim, depth, keys, dscores, width, flags, dqueries, Accumulate{});
+    }
+    if (!rows.flagged && !finite(runs)) {
+      return product_of_live(key_dim, depth, keys, dscores, width, runs, dqueries, Accumulate{});
+    }
   }
   product_of_weights<T>(panel.vectors, rows.live, round_up(key_dim, tile_rows), keys, {dscores, width}, dqueries,
                         Accumulate{});

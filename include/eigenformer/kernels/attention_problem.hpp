@@ -4,6 +4,7 @@
 #include <eigenformer/core/stored_heads.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
@@ -33,17 +34,41 @@ inline const int seeded_bug = EIGENFORMER_SEEDED_BUG;
 inline constexpr int seeded_bug = 0;
 #endif
 
+/// Which keys a query sees, of a mask that lets it see more than one run of them: bit i of the result is key first + i.
+/// It says so of keys between the first and the last that the query sees.
+struct LivePattern {
+  const void* mask = nullptr;
+  std::uint64_t (*keys)(const void* mask, Index batch, Index query, Index first) = nullptr;  ///< null: one run each
+};
+
+/// What is added to the scores, laid out so that it is contiguous along a task's columns: that of column c and key t of
+/// the tasks whose first query head is h lies at data[h / heads * heads_step + c + t * key_step], and may be read, though
+/// not used, one vector behind the last column.
+template <class T>
+struct ScoreBiasRows {
+  const T* data = nullptr;  ///< null: nothing is added
+  Index heads = 1;          ///< query heads side by side, as tasks have them
+  Index heads_step = 0;
+  Index key_step = 0;
+
+  /// From where on the biases of a task's column go with its keys.
+  Index at(Index first_head, Index column) const { return first_head / heads * heads_step + column; }
+};
+
 /// One call of attention as the kernels see it; all shapes are checked before.
 template <class T>
 struct AttentionProblem {
   ConstHeadsView<T> query;                       ///< [B, S, H, d_k]
   std::span<const KeyValueSegment<T>> segments;  ///< together [B, T, Hkv, d_k] and [B, T, Hkv, d_v]
-  const KeyRange* live = nullptr;                ///< [B, S], within 0 .. T
+  const Index* first_segment = nullptr;  ///< [B], where each sequence has segments of its own, of one batch each
+  const KeyRange* live = nullptr;        ///< [B, S], within 0 .. T
   Index kv_heads = 0;
   Index keys = 0;       ///< T
   Index value_dim = 0;  ///< d_v
   T scale = 1;          ///< factor of the scores
   T softcap = 0;        ///< 0 is none
+  ScoreBiasRows<T> bias;
+  LivePattern pattern;
 
   /// Query heads that share one key/value head.
   Index group() const { return query.heads() / kv_heads; }
@@ -111,7 +136,12 @@ class KeyTiles {
  public:
   /// Of the keys that one task looks at.
   KeyTiles(const AttentionProblem<T>& problem, const AttentionTask& task, KeyRange range)
-      : problem_(problem), task_(task), position_(range.first), last_(range.last) {}
+      : problem_(problem),
+        task_(task),
+        batch_(problem.first_segment ? 0 : task.batch),
+        position_(range.first),
+        last_(range.last),
+        segment_(problem.first_segment ? static_cast<std::size_t>(problem.first_segment[task.batch]) : 0) {}
 
   /// The next tile, of at most that many rows; false behind the last.
   bool next(KeyTile<T>& tile, Index most_rows) {
@@ -122,8 +152,8 @@ class KeyTiles {
     }
     const KeyValueSegment<T>& segment = problem_.segments[segment_];
     const Index inside = position_ - begin_;
-    tile.keys = StoredRows<T>(segment.keys, task_.batch, inside, task_.kv_head);
-    tile.values = StoredRows<T>(segment.values, task_.batch, inside, task_.kv_head);
+    tile.keys = StoredRows<T>(segment.keys, batch_, inside, task_.kv_head);
+    tile.values = StoredRows<T>(segment.values, batch_, inside, task_.kv_head);
     tile.first = position_;
     // Tiles begin at multiples of their size, so that where they lie does not depend on where the range begins.
     const Index to_boundary = most_rows - inside % most_rows;
@@ -135,9 +165,10 @@ class KeyTiles {
  private:
   const AttentionProblem<T>& problem_;
   const AttentionTask& task_;
+  Index batch_;
   Index position_;
   Index last_;
-  std::size_t segment_ = 0;
+  std::size_t segment_;
   Index begin_ = 0;
 };
 
@@ -174,6 +205,7 @@ struct AttentionGradient {
   ConstHeadsView<T> dy;  ///< [B, S, H, d_v]
   const T* log_sum_exp;  ///< [B, H, S]
   HeadsView<T> dquery;   ///< [B, S, H, d_k]
+  T* dbias = nullptr;    ///< as the problem's bias of one batch lies, to be added to; null if it is not wanted
 };
 
 /// Where one task of backward leaves dk and dv, with room for one tile of keys more.

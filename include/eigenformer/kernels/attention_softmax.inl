@@ -46,6 +46,28 @@ struct LiveKeys {
   }
 };
 
+/// The same where they are no single run: 1 or 0 for each row and column.
+template <class T>
+struct LiveFlags {
+  const T* flags;
+  Index stride;
+  EIGENFORMER_INLINE Mask<T> operator()(Index row) const { return Vec<T>::load(flags + row * stride) > Vec<T>::zero(); }
+};
+
+/// What each vector of a panel's columns sees, in either form.
+template <class T>
+struct PanelRuns {
+  const T* first;  ///< of each column
+  const T* last;
+  LiveKeys<T> operator()(Index column) const { return {Vec<T>::load(first + column), Vec<T>::load(last + column)}; }
+};
+template <class T>
+struct PanelFlags {
+  const T* flags;  ///< [rows, width]
+  Index width;
+  LiveFlags<T> operator()(Index column) const { return {flags + column, width}; }
+};
+
 /// What the state of a panel's columns consists of: what is subtracted from scores, sum of weights so far, and the
 /// factor by which the rows summed so far shrink, [columns] each.
 ///
@@ -74,11 +96,23 @@ void cap_scores(T* scores, Index rows, T softcap) {
   }
 }
 
-/// Weights [rows, Vectors * lanes] = exp(keys queries - maximum), all keys live, and their sums. False if a score is too
+/// scores [rows, vectors * lanes] += bias
+template <class T>
+void add_bias(T* scores, Index rows, int vectors, PanelBias<T> bias) {
+  for (Index row = 0; row < rows; ++row) {
+    for (int v = 0; v < vectors; ++v) {
+      T* const at = scores + (row * vectors + v) * lanes<T>;
+      (Vec<T>::load(at) + Vec<T>::load(bias.data + row * bias.key_step + v * lanes<T>)).store(at);
+    }
+  }
+}
+
+/// Weights [rows, Vectors * lanes] = exp(keys queries + bias - maximum), all keys live, and their sums. False if a score is too
 /// far above the maximum: then the state is as it was, and the tile is to be made in the other way. Where that does not
 /// concern a column, it comes out the same to the bit.
 template <class T, int Vectors>
-bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries, T* weights, SoftmaxState<T> state) {
+bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries, PanelBias<T> bias, T* weights,
+                      SoftmaxState<T> state) {
   using V = Vec<T>;
   V largest[Vectors];
   V sum[Vectors];
@@ -91,6 +125,7 @@ bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries
     Tile<T, tile_rows, Vectors> tile;
     tile.zero();
     tile.add_product(keys.data + row * keys.stride, keys.stride, 1, queries.data, queries.stride, depth);
+    if (bias.data != nullptr) tile.add(bias.data + row * bias.key_step, bias.key_step);
 #pragma GCC unroll 3
     for (int v = 0; v < Vectors; ++v) {
       const V maximum_before = V::load(state.maximum + v * lanes<T>);
@@ -117,29 +152,29 @@ bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries
   return true;
 }
 template <class T>
-bool product_softened(int vectors, Index rows, Index depth, Factor<T> keys, Factor<T> queries, T* weights,
-                      SoftmaxState<T> state) {
+bool product_softened(int vectors, Index rows, Index depth, Factor<T> keys, Factor<T> queries, PanelBias<T> bias,
+                      T* weights, SoftmaxState<T> state) {
   switch (vectors) {
-    case 1: return product_softened<T, 1>(rows, depth, keys, queries, weights, state);
-    case 2: return product_softened<T, 2>(rows, depth, keys, queries, weights, state);
-    default: return product_softened<T, tile_vectors>(rows, depth, keys, queries, weights, state);
+    case 1: return product_softened<T, 1>(rows, depth, keys, queries, bias, weights, state);
+    case 2: return product_softened<T, 2>(rows, depth, keys, queries, bias, weights, state);
+    default: return product_softened<T, tile_vectors>(rows, depth, keys, queries, bias, weights, state);
   }
 }
 
 /// The scores of one vector of columns, row by row. Rows full_begin .. full_end - 1 are live for all of its lanes, the
 /// others where `live` says so.
-template <class T>
+template <class T, class Live>
 struct ScoreColumn {
   T* scores;
   Index stride;
   Index full_begin;
   Index full_end;
   Index end;
-  LiveKeys<T> live;
+  Live live;
 };
 
-template <class T, bool Masked>
-Vec<T> largest_score(const ScoreColumn<T>& column, Index row, Index end, Vec<T> before, Vec<T> largest) {
+template <class T, bool Masked, class Live>
+Vec<T> largest_score(const ScoreColumn<T, Live>& column, Index row, Index end, Vec<T> before, Vec<T> largest) {
   for (; row < end; ++row) {
     Vec<T> score = Vec<T>::load(column.scores + row * column.stride);
     if constexpr (Masked) score = select(column.live(row), score, before);
@@ -148,8 +183,8 @@ Vec<T> largest_score(const ScoreColumn<T>& column, Index row, Index end, Vec<T> 
   return largest;
 }
 
-template <class T, bool Masked>
-Vec<T> weigh(const ScoreColumn<T>& column, Index row, Index end, Vec<T> shift, Vec<T> sum) {
+template <class T, bool Masked, class Live>
+Vec<T> weigh(const ScoreColumn<T, Live>& column, Index row, Index end, Vec<T> shift, Vec<T> sum) {
   for (; row < end; ++row) {
     T* const at = column.scores + row * column.stride;
     Vec<T> p = weight<T>(Vec<T>::load(at) - shift);
@@ -162,8 +197,8 @@ Vec<T> weigh(const ScoreColumn<T>& column, Index row, Index end, Vec<T> shift, V
 
 /// Scores become weights exp(score - maximum), of which those of keys that are not live are exactly 0 whatever the score
 /// is; the state, of these columns, goes on.
-template <class T>
-void soften(const ScoreColumn<T>& column, SoftmaxState<T> state) {
+template <class T, class Live>
+void soften(const ScoreColumn<T, Live>& column, SoftmaxState<T> state) {
   using V = Vec<T>;
   const V before = V::load(state.maximum);
   V largest = largest_score<T, true>(column, 0, column.full_begin, before, before);

@@ -7,7 +7,7 @@ using namespace simd::EIGENFORMER_TARGET;
 
 template <class T>
 EIGENFORMER_INLINE Vec<T> sigmoid_of(Vec<T> x) {
-  return opaque(evaluate(Sigmoid(), x).value);
+  return opaque(evaluate(Sigmoid(), x).value.whole());
 }
 /// s (1 - s), the slope of the sigmoid from its value; 1 - t^2, that of tanh.
 template <class T>

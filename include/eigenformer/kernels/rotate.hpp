@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/tensor.hpp>
-#include <eigenformer/kernels/simd/target.hpp>
+#include <eigenformer/kernels/simd/lanes.hpp>
 
 #define EIGENFORMER_KERNEL <eigenformer/kernels/rotate.inl>
 #include <eigenformer/kernels/simd/for_each_target.hpp>

@@ -13,7 +13,7 @@ void rotate_pairs(T* x, Index heads, Index head_stride, const T* cosine, const T
     T* const row = x + head * head_stride;
     Index i = 0;
     for (; i + lanes <= dim; i += lanes) {
-      const Vec<T> value = Vec<T>::load(row + i);
+      const Vec<T> value = HalvedLanes<T>().load(row + i);
       fma(swap_pairs(value), Vec<T>::load(sine + i), value * Vec<T>::load(cosine + i)).store(row + i);
     }
     if (i == dim) continue;

@@ -65,6 +65,14 @@ struct Tile {
     }
   }
 
+  EIGENFORMER_INLINE void add(const T* c, Index c_stride) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = sum[r][v] + Vec<T>::load(c + r * c_stride + v * lanes);
+    }
+  }
+
   EIGENFORMER_INLINE void store(T* c, Index c_stride) const {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {

@@ -4,6 +4,7 @@
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/random.hpp>
 #include <eigenformer/core/tokens.hpp>
+#include <eigenformer/kernels/norm.hpp>
 
 #include <concepts>
 
@@ -40,7 +41,8 @@ void embedding_backward(TokensView tokens, ConstRowsView<T> dy, RowsView<T> dwei
     const Index first = block * block_columns;
     const Index columns = (std::min)(block_columns, dy.features() - first);
     for (Index n = 0; n < tokens.size(); ++n) {
-      dweight.row(tokens[n]).segment(first, columns) += dy.row(n).segment(first, columns);
+      kernels::add_rows<T>(dy.data() + n * dy.stride() + first, 1, columns,
+                           dweight.data() + tokens[n] * dweight.stride() + first, context.instruction_set());
     }
   });
 }

@@ -18,15 +18,16 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// gate, down, up, each kind together; norm; two tables of rotary angles that nothing uses; output weights if of its
 /// own. Rotary pairs are interleaved. The numbers are checked before anything is allocated, and the file's size must be
 /// exactly what they imply: the file may come from a stranger.
-class Llama2cFile {
+template <class = void>
+class BasicLlama2cFile {
  public:
   /// Opens and checks the file; throws FileError for a fault in it.
-  explicit Llama2cFile(const FilePath& path) : Llama2cFile(value_or_throw(try_open(path), path.string())) {}
+  explicit BasicLlama2cFile(const FilePath& path) : BasicLlama2cFile(value_or_throw(try_open(path), path.string())) {}
 
-  static Result<Llama2cFile> try_open(const FilePath& path) noexcept {
+  static Result<BasicLlama2cFile> try_open(const FilePath& path) noexcept {
     Result<InputFile> input = InputFile::open(path);
     if (!input) return of_format(input.fault());
-    Llama2cFile file(std::move(*input), path.c_str());
+    BasicLlama2cFile file(std::move(*input), path.c_str());
     if (const Result<void> valid = file.read_header(); !valid) return of_format(valid.fault());
     return file;
   }
@@ -87,7 +88,7 @@ class Llama2cFile {
  private:
   static constexpr std::uint64_t header_bytes = 28;
 
-  Llama2cFile(InputFile file, std::string_view source) : file_(std::move(file)), source_(source) {}
+  BasicLlama2cFile(InputFile file, std::string_view source) : file_(std::move(file)), source_(source) {}
 
   Result<void> read_header() noexcept {
     std::array<std::byte, header_bytes> header;
@@ -187,5 +188,8 @@ class Llama2cFile {
   FixedText<240> source_;
   LlamaConfig config_;
 };
+
+/// The one BasicLlama2cFile, which is a template so that only who uses it compiles it.
+using Llama2cFile = BasicLlama2cFile<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -26,14 +26,15 @@ inline Dtype llama_weights_dtype(const TensorSource auto& file) {
 
 namespace detail {
 
-/// Tensors of published files that belong to no parameter: older transformers stored the rotary frequencies.
-inline constexpr std::array<std::string_view, 1> llama_unused = {"model.layers.*.self_attn.rotary_emb.inv_freq"};
-inline constexpr std::array<std::string_view, 2> tied_llama_unused = {llama_unused[0], "lm_head.weight"};
+/// Tensors of published files that belong to no parameter: older transformers stored the rotary frequencies, and where
+/// the output is tied to the embedding, some files repeat that as the second one.
+inline constexpr std::array<std::string_view, 2> llama_unused = {"model.layers.*.self_attn.rotary_emb.inv_freq",
+                                                                 "lm_head.weight"};
 
-inline LoadOptions llama_load_options(const LlamaConfig& config, const ReadOptions& read) {
-  LoadOptions options = {.read = read, .names = llama_names, .unused = llama_unused};
-  if (config.output == OutputWeights::tied) options.unused = tied_llama_unused;
-  return options;
+template <class = void>
+LoadOptions llama_load_options(const LlamaConfig& config, const ReadOptions& read) {
+  const std::size_t unused = config.output == OutputWeights::tied ? 2 : 1;
+  return {.read = read, .names = {llama_names.data(), llama_names.size()}, .unused = {llama_unused.data(), unused}};
 }
 
 /// Whether the model type has output weights where the checkpoint has.

@@ -12,11 +12,12 @@
 namespace eigenformer::inline EIGENFORMER_ABI::detail {
 
 /// Reads one config.json, field by field as they come.
-class LlamaConfigParser {
+template <class = void>
+class BasicLlamaConfigParser {
  public:
   static constexpr std::string_view format = "config";
 
-  explicit LlamaConfigParser(std::string_view text) : text_(text), scanner_(text) {
+  explicit BasicLlamaConfigParser(std::string_view text) : text_(text), scanner_(text) {
     config_.decoder = {.head_dim = absent, .epsilon = 1e-6};
     config_.decoder.kv_heads = absent;
   }
@@ -320,5 +321,8 @@ class LlamaConfigParser {
   std::size_t key_position_ = 0;
   FileFault fault_;
 };
+
+/// The one BasicLlamaConfigParser, which is a template so that only who uses it compiles it.
+using LlamaConfigParser = BasicLlamaConfigParser<>;
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::detail

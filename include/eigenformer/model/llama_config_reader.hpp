@@ -15,11 +15,13 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// model_type) is an error that names it, with what was expected and what came; fields that do not change the model's
 /// function are passed over. The text may come from a stranger: at most 1 MB, JSON of limited depth, sizes in
 /// LlamaLimits.
-inline Result<LlamaConfig> try_parse_llama_config(std::string_view json) noexcept {
+template <class = void>
+Result<LlamaConfig> try_parse_llama_config(std::string_view json) noexcept {
   return detail::LlamaConfigParser(json).parse();
 }
 
-inline Result<LlamaConfig> try_read_llama_config(const FilePath& path) noexcept {
+template <class = void>
+Result<LlamaConfig> try_read_llama_config(const FilePath& path) noexcept {
   constexpr std::uint64_t most_bytes = 1'000'000;
   const auto failed = [](FileFault fault) {
     fault.format = detail::LlamaConfigParser::format;
@@ -35,14 +37,15 @@ inline Result<LlamaConfig> try_read_llama_config(const FilePath& path) noexcept 
   const auto size = static_cast<std::size_t>(file->size());
   const std::unique_ptr<char[]> text(new (std::nothrow) char[size + 1]);
   if (!text) return failed({.rule = 0, .position = 0, .tensor = {}, .reason = {"not enough memory"}});
-  if (const Result<void> got = file->read(0, std::as_writable_bytes(std::span(text.get(), size))); !got) {
+  if (const Result<void> got = file->read(0, std::as_writable_bytes(std::span<char>(text.get(), size))); !got) {
     return failed(got.fault());
   }
   return try_parse_llama_config({text.get(), size});
 }
 
 /// The same; throws FileError.
-inline LlamaConfig read_llama_config(const FilePath& path) {
+template <class = void>
+LlamaConfig read_llama_config(const FilePath& path) {
   return value_or_throw(try_read_llama_config(path), path.string());
 }
 

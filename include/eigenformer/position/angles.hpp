@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/scratch.hpp>
+#include <eigenformer/kernels/turns.hpp>
 
 #include <cmath>
 #include <span>
@@ -18,31 +19,32 @@ inline std::vector<double> geometric_frequencies(Index dim, double base) {
   return frequencies;
 }
 
+/// Positions end where a double does not count exactly.
+inline constexpr Index max_position = Index(1) << 53;
+
 /// Cosine and sine of position times frequency for the positions start .. start + length - 1, in double, without a call
 /// to cos and sin for each: a position is c + f, c a multiple of `stride`, and the angles of c and of f are added by
 ///   cos(c + f) = cos c cos f - sin c sin f,    sin(c + f) = sin c cos f + cos c sin f,
 /// which adds about two roundings in double to those of position times frequency. Each value depends on its position
 /// alone, so that decoding one step at a time gives what the whole sequence gives. Nothing is kept between calls: a
 /// table would either bound the positions or have to grow under a const call.
+template <class T>
 class PositionAngles {
  public:
   static constexpr Index stride = 32;
-  static constexpr Index max_position = Index(1) << 53;  ///< what a double counts exactly
 
   /// Takes [stride, frequencies] from the scope and fills the fine part f of the positions that occur.
-  PositionAngles(ScratchScope& scope, std::span<const double> frequencies, Index start, Index length)
+  PositionAngles(ScratchScope& scope, std::span<const double> frequencies, Index start, Index length,
+                 InstructionSet instruction_set)
       : frequencies_(frequencies),
         start_(start),
         end_(start + length),
+        instruction_set_(instruction_set),
         cosine_(scope.take<double>(stride * count())),
         sine_(scope.take<double>(stride * count())) {
     for (Index n = 0; n < (std::min)(length, stride); ++n) {
-      const Index fine = (start + n) % stride;
-      for (Index i = 0; i < count(); ++i) {
-        const double angle = static_cast<double>(fine) * frequency(i);
-        cosine_[fine * count() + i] = std::cos(angle);
-        sine_[fine * count() + i] = std::sin(angle);
-      }
+      const Index at = (start + n) % stride * count();
+      turns((start + n) % stride, cosine_ + at, sine_ + at);
     }
   }
 
@@ -55,28 +57,26 @@ class PositionAngles {
   /// Last position of a block.
   Index last(Index block) const { return (std::min)(end_, (start_ / stride + block + 1) * stride) - 1; }
 
-  /// Calls store(position, i, cosine, sine) for every position of a block and every frequency i.
-  template <class Store>
-  void for_each(Index block, const Store& store) const {
-    const Index coarse = (start_ / stride + block) * stride;
-    for (Index i = 0; i < count(); ++i) {
-      const double angle = static_cast<double>(coarse) * frequency(i);
-      const double c = std::cos(angle);
-      const double s = std::sin(angle);
-      for (Index position = first(block); position <= last(block); ++position) {
-        const double fine_c = cosine_[(position - coarse) * count() + i];
-        const double fine_s = sine_[(position - coarse) * count() + i];
-        store(position, i, c * fine_c - s * fine_s, s * fine_c + c * fine_s);
-      }
-    }
+  /// The coarse part of a block: cosine, sine [count].
+  void coarse(Index block, double* cosine, double* sine) const {
+    turns((start_ / stride + block) * stride, cosine, sine);
+  }
+  /// The cosines and sines of a position from the coarse part of its block, rounded to T: cosine, sine [count].
+  void at(Index position, const double* coarse_cosine, const double* coarse_sine, T* cosine, T* sine) const {
+    const Index fine = position % stride * count();
+    kernels::add_turns<T>({coarse_cosine, coarse_sine}, {cosine_ + fine, sine_ + fine}, count(), cosine, sine,
+                          instruction_set_);
   }
 
  private:
-  double frequency(Index i) const { return frequencies_[static_cast<std::size_t>(i)]; }
+  void turns(Index position, double* cosine, double* sine) const {
+    kernels::turns<T>(static_cast<double>(position), frequencies_.data(), count(), cosine, sine, instruction_set_);
+  }
 
   std::span<const double> frequencies_;
   Index start_;
   Index end_;
+  InstructionSet instruction_set_;
   double* cosine_;
   double* sine_;
 };

@@ -25,36 +25,38 @@ void rotary(const HeadsView<T>& x, std::span<const double> frequencies, Index st
             Context& context) {
   constexpr bool interleaved = std::is_same_v<Pairing, Interleaved>;
   ScratchScope scope(context.scratch());
-  const PositionAngles angles(scope, frequencies, start, x.length());
-  const Index half = angles.count();
+  const auto half = static_cast<Index>(frequencies.size());
   const Index width = interleaved ? 2 * half : half;
-  const Index table = PositionAngles::stride * width;
-  T* const tables = scope.take<T>(2 * table * context.threads());
-  const T direction = rotation == Rotation::forward ? T(1) : T(-1);
+  double* const turning = scope.take<double>(width);
+  const double direction = rotation == Rotation::forward ? 1 : -1;
+  for (Index i = 0; i < half; ++i) {
+    const double frequency = direction * frequencies[static_cast<std::size_t>(i)];
+    if constexpr (interleaved) {  // the tables hold -sin and sin for the two of a pair
+      turning[2 * i] = -frequency;
+      turning[2 * i + 1] = frequency;
+    } else {
+      turning[i] = frequency;
+    }
+  }
   const InstructionSet instruction_set = context.instruction_set();
+  const PositionAngles<T> angles(scope, {turning, static_cast<std::size_t>(width)}, start, x.length(), instruction_set);
+  double* const coarse = scope.take<double>(2 * width * context.threads());
+  T* const tables = scope.take<T>(2 * width * context.threads());
   const double operations = 4.0 * static_cast<double>(x.batch() * x.length() * (x.heads() + 4) * half);
   context.parallel_for_workers(angles.blocks(), operations, [&](Index block, Index worker) {
-    T* const cosine = tables + 2 * table * worker;
-    T* const sine = cosine + table;
-    const Index first = angles.first(block);
-    angles.for_each(block, [&](Index position, Index i, double c, double s) {
-      const Index at = (position - first) * width + (interleaved ? 2 * i : i);
-      cosine[at] = static_cast<T>(c);
-      sine[at] = direction * static_cast<T>(interleaved ? -s : s);
-      if constexpr (interleaved) {
-        cosine[at + 1] = static_cast<T>(c);
-        sine[at + 1] = direction * static_cast<T>(s);
-      }
-    });
-    for (Index b = 0; b < x.batch(); ++b) {
-      for (Index position = first; position <= angles.last(block); ++position) {
+    double* const coarse_cosine = coarse + 2 * width * worker;
+    double* const coarse_sine = coarse_cosine + width;
+    T* const cosine = tables + 2 * width * worker;
+    T* const sine = cosine + width;
+    angles.coarse(block, coarse_cosine, coarse_sine);
+    for (Index position = angles.first(block); position <= angles.last(block); ++position) {
+      angles.at(position, coarse_cosine, coarse_sine, cosine, sine);
+      for (Index b = 0; b < x.batch(); ++b) {
         T* const row = x.at(b, position - start, 0);
-        const T* const c = cosine + (position - first) * width;
-        const T* const s = sine + (position - first) * width;
         if constexpr (interleaved) {
-          kernels::rotate_pairs<T>(row, x.heads(), x.head_stride(), c, s, width, instruction_set);
+          kernels::rotate_pairs<T>(row, x.heads(), x.head_stride(), cosine, sine, width, instruction_set);
         } else {
-          kernels::rotate_halves<T>(row, x.heads(), x.head_stride(), c, s, width, instruction_set);
+          kernels::rotate_halves<T>(row, x.heads(), x.head_stride(), cosine, sine, width, instruction_set);
         }
       }
     }
@@ -103,7 +105,7 @@ class Rotary {
     require_features(options.head_dim, shape, "Rotary");
     require<OptionError>(2 * static_cast<Index>(frequencies.size()) <= options.head_dim, "Rotary", "expected at most ",
                          options.head_dim / 2, " frequencies, got ", frequencies.size());
-    require<ValueError>(start >= 0 && start <= PositionAngles::max_position - shape[1], "Rotary",
+    require<ValueError>(start >= 0 && start <= max_position - shape[1], "Rotary",
                         "expected positions in 0 .. 2^53, got start ", start, " for x of shape ", shape);
   }
 };

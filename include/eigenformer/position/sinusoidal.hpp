@@ -22,18 +22,28 @@ void add_sinusoids(ConstTensorView<T, 3> x, TensorView<T, 3> y, std::span<const 
   const Index length = x.dimension(1);
   const Index dim = x.dimension(2);
   ScratchScope scope(context.scratch());
-  const PositionAngles angles(scope, frequencies, start, length);
-  T* const tables = scope.take<T>(PositionAngles::stride * dim * context.threads());
+  const PositionAngles<T> angles(scope, frequencies, start, length, context.instruction_set());
+  const Index half = angles.count();
+  double* const coarse = scope.take<double>(2 * half * context.threads());
+  T* const tables = scope.take<T>((PositionAngles<T>::stride + 1) * dim * context.threads());
   const double operations = 2.0 * static_cast<double>((batch + 4) * length * dim);
   context.parallel_for_workers(angles.blocks(), operations, [&](Index block, Index worker) {
-    T* const table = tables + PositionAngles::stride * dim * worker;
+    double* const coarse_cosine = coarse + 2 * half * worker;
+    double* const coarse_sine = coarse_cosine + half;
+    T* const table = tables + (PositionAngles<T>::stride + 1) * dim * worker;
+    T* const cosine = table + PositionAngles<T>::stride * dim;
+    T* const sine = cosine + half;
     const Index first = angles.first(block);
     const Index rows = angles.last(block) - first + 1;
-    angles.for_each(block, [&](Index position, Index i, double cosine, double sine) {
-      T* const row = table + (position - first) * dim;
-      row[interleaved ? 2 * i : i] = static_cast<T>(sine);
-      row[interleaved ? 2 * i + 1 : dim / 2 + i] = static_cast<T>(cosine);
-    });
+    angles.coarse(block, coarse_cosine, coarse_sine);
+    for (Index n = 0; n < rows; ++n) {
+      angles.at(first + n, coarse_cosine, coarse_sine, cosine, sine);
+      T* const row = table + n * dim;
+      for (Index i = 0; i < half; ++i) {
+        row[interleaved ? 2 * i : i] = sine[i];
+        row[interleaved ? 2 * i + 1 : half + i] = cosine[i];
+      }
+    }
     const ConstRowsView<T> added(table, rows, dim, dim);
     for (Index b = 0; b < batch; ++b) {
       const Index offset = (b * length + first - start) * dim;
@@ -64,7 +74,7 @@ class SinusoidalPositions : public Block<SinusoidalPositions<T, Pairing>> {
   void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, Index start, Context& context, Cache* = nullptr) const {
     require_features(2 * static_cast<Index>(frequencies.size()), x.shape(), "SinusoidalPositions");
     require_shape(x.shape(), y.shape(), "SinusoidalPositions", "y");
-    require<ValueError>(start >= 0 && start <= PositionAngles::max_position - x.dimension(1), "SinusoidalPositions",
+    require<ValueError>(start >= 0 && start <= max_position - x.dimension(1), "SinusoidalPositions",
                         "expected positions in 0 .. 2^53, got start ", start, " for x of shape ", x.shape());
     const ProfileScope profile(context, "SinusoidalPositions");
     add_sinusoids<Pairing, T>(x, y, frequencies, start, context);

@@ -13,6 +13,7 @@
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/scale_norm.hpp>
 #include <eigenformer/kernels/softmax.hpp>
+#include <eigenformer/kernels/turns.hpp>
 
 // The kernels compiled once for a whole program, instead of once in each of its files: most of the time that a file
 // with blocks takes to compile is theirs. Include this header before any other of the library's in every file (a
@@ -73,6 +74,8 @@
   extern_or_nothing template void depthwise_backward_weight<T>(const DepthwiseImage<T>&, const DepthwiseStrip&,        \
                                                                const DepthwisePixels<const T>&, T*, T*,                \
                                                                InstructionSet);                                        \
+  extern_or_nothing template void turns<T>(double, const double*, Index, double*, double*, InstructionSet);            \
+  extern_or_nothing template void add_turns<T>(const Turns&, const Turns&, Index, T*, T*, InstructionSet);             \
   extern_or_nothing template Index attention_forward_scratch<T>(Index, Index, InstructionSet);                         \
   extern_or_nothing template void attention_forward<T>(const AttentionProblem<T>&, const AttentionTask&,               \
                                                        const AttentionResult<T>&, T*, InstructionSet);                 \

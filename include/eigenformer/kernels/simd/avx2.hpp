@@ -334,10 +334,13 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
 }
 
 /// By fma, as a product alone is slow on some processors where it is denormal or vanishes.
+template <class T>
+EIGENFORMER_INLINE Vec<T> product(Vec<T> a, Vec<T> b) {
+  return fma(a, b, Vec<T>::zero());
+}
 template <int n, class T>
 EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
-  constexpr T factor = inverse_power_of_two<T>(n);
-  return fma(a, Vec<T>::broadcast(factor), Vec<T>::zero());
+  return product(a, Vec<T>::broadcast(inverse_power_of_two<T>(n)));
 }
 
 EIGENFORMER_INLINE void stream(Vec<float> x, float* p) {

@@ -125,18 +125,10 @@ template <class T>
 EIGENFORMER_INLINE Vec<T> lowered(Vec<T> x) {
   return shrink<static_cast<int>(exp_lift<T>)>(x);
 }
-/// c - x without the lift, for x that is not negative, and NaN only where c is.
+/// The same where nothing is denormal that the caller does not look after.
 template <class T>
-EIGENFORMER_INLINE Vec<T> minus_lowered(Vec<T> c, Vec<T> x) {
-  if constexpr (fused<T>) {
-    return fnma(x, Vec<T>::broadcast(exp_lowering<T>), c);
-  } else {
-    // The difference of lifted numbers is lowered, as a sum with a denormal product is slow. Those too large to be lifted
-    // have no digit of x: they get the bits added that they were cut by.
-    const Vec<T> cut = minimum(Vec<T>::broadcast(T(1) / (exp_lowering<T> * 4)), c);
-    const Vec<T> difference = opaque(cut * Vec<T>::broadcast(exp_lifted_one<T>)) - x;
-    return from_bits<T>(bits(lowered(opaque(difference))) + (bits(c) - bits(cut)));
-  }
+EIGENFORMER_INLINE Vec<T> lowered_normal(Vec<T> x) {
+  return opaque(product(x, Vec<T>::broadcast(exp_lowering<T>)));
 }
 /// 1 + x without the lift, for x that is not negative; NaN stays. Apart from fma, what is too small to count beside 1 is
 /// raised, so that its product is not denormal.

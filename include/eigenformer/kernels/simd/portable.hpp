@@ -17,6 +17,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //   fma(a, b, c) = a b + c, rounded once where the machine can (here twice); fnma(a, b, c) = c - a b;
 //   ldexp(a, n) = a 2^n for integral |n| <= 2 x the largest exponent, with a single rounding where it is denormal;
 //   ldexp_normal(a, n) = a 2^n where 2^n itself is a normal number, in fewer steps;
+//   product(a, b) = a b, where there is fma as fast as ever if it is denormal or vanishes, and with a zero of any sign;
 //   shrink<n>(a) = a 2^-n, rounded once where it is denormal; without a product that vanishes, which some processors
 //     need a hundred cycles for;
 //   exp2_of_low_bits(a) = 2^(n / exp2_steps<T>) where the low bits of a, a number near 1.5 2^m, hold n and the bias of
@@ -301,7 +302,38 @@ EIGENFORMER_INLINE Vec<T> ldexp_normal(Vec<T> a, Vec<T> n) {
   return a * from_bits<T>((typename Mask<T>::Native)power);
 }
 
-/// What would vanish is zero before; compared by bits, so that NaN stays whatever the compiler assumes.
+template <class T>
+EIGENFORMER_INLINE Vec<T> product(Vec<T> a, Vec<T> b) {
+  return a * b;
+}
+
+/// x in every lane, for places that are seldom reached: read there, and kept in no register.
+template <class T>
+EIGENFORMER_INLINE Vec<T> read_here(T x) {
+  return opaque(from_bits<T>(typename Mask<T>::Native{} + std::bit_cast<typename Mask<T>::Bits>(x)));
+}
+
+/// a 2^-n where that is denormal or zero, counted in steps of the smallest number: a product with a denormal result holds
+/// up some processors until all before it is done.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink_to_denormal(Vec<T> a) {
+  using Limits = std::numeric_limits<T>;
+  using Bits = typename Mask<T>::Bits;
+  constexpr T whole = 1 / Limits::epsilon();  // beside it there is no room for a fraction
+  constexpr T steps = whole / ((Limits::min)() / inverse_power_of_two<T>(n));
+  const Vec<T> counted = opaque(opaque(abs(a) * read_here(steps)) + read_here(whole));
+  return from_bits<T>((bits(counted) - std::bit_cast<Bits>(whole)) | (bits(a) & (std::numeric_limits<Bits>::min)()));
+}
+/// shrink<n>(a) in that way. Compared by bits, so that NaN stays whatever the compiler assumes.
+template <int n, class T>
+EIGENFORMER_INLINE Vec<T> shrink_in_steps(Vec<T> a) {
+  constexpr T factor = inverse_power_of_two<T>(n);
+  constexpr T limit = (std::numeric_limits<T>::min)() / factor;
+  const Mask<T> denormals = {bits(abs(a)) < std::bit_cast<typename Mask<T>::Bits>(limit)};
+  const Vec<T> denormal = shrink_to_denormal<n>(select(denormals, a, Vec<T>::zero()));
+  return from_bits<T>(bits(denormal) | bits(opaque(select(denormals, Vec<T>::zero(), a) * read_here(factor))));
+}
+/// What would vanish is zero before.
 template <int n, class T>
 EIGENFORMER_INLINE Vec<T> shrink(Vec<T> a) {
   using Limits = std::numeric_limits<T>;
