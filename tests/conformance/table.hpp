@@ -175,14 +175,14 @@ std::vector<Row<T>> table() {
     return with_gains(ef::EfficientViTBlock<T>({.attention = cascade, .hidden = 31}, random.split()));
   });
   add(
-      "MultiQueryAttention with Alibi", Features{39},
+      "MultiQueryAttention_Alibi", Features{39},
       [](ef::Random random) {
         using Attention = ef::MultiQueryAttention<T, ef::Linear<T>, ef::Alibi>;
         return Attention({.dim = 39, .heads = 3}, random.split());
       },
       ef::Causal{});
   add(
-      "GroupedQueryAttention with RelativeBias, strided", Features{37},
+      "GroupedQueryAttention_RelativeBias_Strided", Features{37},
       [](ef::Random random) {
         using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::RelativeBias<T>>;
         return Attention({.dim = 37, .heads = 4, .kv_heads = 2, .head_dim = 7, .position = {.num_buckets = 6}},

@@ -13,7 +13,7 @@ using namespace eigenformer;
 /// The smallest grammar: an object with one key and nothing else.
 class OneKey : private detail::JsonFormatParser {
  public:
-  OneKey(std::span<char> text, const SafetensorsLimits& limits) : JsonFormatParser(text, 100, limits) {}
+  OneKey(std::span<char> text, const SafetensorsLimits& limits) : detail::JsonFormatParser(text, 100, limits) {}
   FileFault judge() {
     const bool good = check_text() && (scanner_.take('{') || fail(13, "")) && name() && check_name() &&
                       (scanner_.take('}') || fail(10, "")) && check_rest();

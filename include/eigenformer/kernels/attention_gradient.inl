@@ -215,30 +215,32 @@ void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& ta
 }
 
 /// dq += k ds.
+template <class T, class Seen>
+void backward_queries(const Panel& panel, const PanelRows& rows, Index key, Factor<T> keys, Index key_dim,
+                      const T* dscores, T* dqueries, Seen seen) {
+  const Index width = panel.vectors * lanes<T>;
+  const Index depth = rows.live_depth();
+  if (rows.masked && !masked_rows_finite(keys, full_keys(panel.keys, seen), key, depth, key_dim)) {
+    return product_of_live(key_dim, depth, keys, dscores, width, seen, dqueries, Accumulate{});
+  }
+  product_of_weights<T>(panel.vectors, rows.live, round_up(key_dim, tile_rows), keys, {dscores, width}, dqueries,
+                        Accumulate{});
+}
 template <class T>
 void backward_queries(const AttentionProblem<T>& problem, const BackwardScratch<T>& scratch, const KeyTile<T>& tile,
                       const Panel& panel, const PanelRows& rows) {
   const Index width = panel.vectors * lanes<T>;
   const Index key_dim = problem.query.head_dim();
+  const Index key = tile.first + rows.begin;
   const Factor<T> keys{scratch.keys + rows.begin * scratch.key_stride, scratch.key_stride};
-  T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
+  const T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
   T* const dqueries = scratch.dqueries + panel.column * scratch.key_stride;
-  const Index depth = rows.live_depth();
-  if (rows.masked) {
-    const auto finite = [&](auto seen) {
-      return masked_rows_finite(keys, full_keys(panel.keys, seen), tile.first + rows.begin, depth, key_dim);
-    };
-    const PanelFlags<T> flags{scratch.flags, width};
-    const PanelRuns<T> runs{scratch.first, scratch.last};
-    if (rows.flagged && !finite(flags)) {
-      return product_of_live(key_dim, depth, keys, dscores, width, flags, dqueries, Accumulate{});
-    }
-    if (!rows.flagged && !finite(runs)) {
-      return product_of_live(key_dim, depth, keys, dscores, width, runs, dqueries, Accumulate{});
-    }
+  if (rows.flagged) {
+    const PanelFlags<T> seen{scratch.flags, width};
+    return backward_queries(panel, rows, key, keys, key_dim, dscores, dqueries, seen);
   }
-  product_of_weights<T>(panel.vectors, rows.live, round_up(key_dim, tile_rows), keys, {dscores, width}, dqueries,
-                        Accumulate{});
+  const PanelRuns<T> seen{scratch.first, scratch.last};
+  backward_queries(panel, rows, key, keys, key_dim, dscores, dqueries, seen);
 }
 
 /// The panels of one tile of keys, for a product that goes along the queries.

@@ -85,6 +85,19 @@ void add_gradient_sums(const GradientRows<T>& work, const ChannelSums<T>& sums, 
   EIGENFORMER_DISPATCH(instruction_set, add_gradient_sums<T>(work, sums));
 }
 
+/// total += parts, both sums of all channels.
+template <class T>
+void add_channel_sums(const ChannelSums<T>& parts, Index channels, const ChannelSums<T>& total,
+                      InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, add_channel_sums<T>(parts, channels, total));
+}
+
+/// x = 1 / sqrt(x), and 0 where x is not above 0.   x: [count]
+template <class T>
+void invert_roots(T* x, Index count, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, invert_roots<T>(x, count));
+}
+
 /// largest = max(largest, |d|) over the rows; a NaN may or may not be noticed.   largest: [channels]
 template <class T>
 void find_magnitudes(const MomentRows<T>& work, T* largest, InstructionSet instruction_set) {

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Body for channel_norm.hpp. Sums run along the rows, a few of them at once, so that memory is read in few long streams and
-// sums are loaded and stored once for all of those.
+// Body for channel_norm.hpp. All goes along the rows, a few of them at once: so memory is read in few long streams, sums are
+// loaded and stored once for those rows, and what belongs to a channel is loaded once. Steps hold copies of what they
+// work on, as what a reference leads to would be loaded again after each store.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
 
-inline constexpr int rows_at_once = 8;  ///< where sums are taken
+inline constexpr Index rows_summed = 16;  ///< at once
+inline constexpr Index rows_written = 4;  ///< at once
 inline constexpr Index rows_ahead = 16;
+
+/// for_each_vector_on_lines for long rows. In short ones the two broken vectors would cost more than what is split.
+template <class T, class Whole, class Step>
+EIGENFORMER_INLINE void for_each_channel(Index channels, const T* first, Step& step) {
+  if (channels < 16 * Vec<T>::lanes) return for_each_vector<T, Whole>(channels, step);
+  for_each_vector_on_lines<T, Whole>(channels, first, step);
+}
 
 /// high + low += x without rounding but that of `low` (Knuth's TwoSum). Opaque, or -ffast-math would find the low part
 /// to be zero.
@@ -24,9 +33,10 @@ EIGENFORMER_INLINE void add_exactly(Lanes lanes, Vec<T> x, T* high, T* low) {
 template <class T>
 struct MomentTerms {
   MomentRows<T> work;
+  EIGENFORMER_INLINE const T* row(Index n) const { return work.x + n * work.x_stride; }
   template <class Lanes, class S>
   EIGENFORMER_INLINE void add(Lanes lanes, Index n, Index j, S slot, Vec<T>& first, Vec<T>& second) const {
-    const T* const x = work.x + n * work.x_stride + j;
+    const T* const x = row(n) + j;
     prefetch(x + rows_ahead * work.x_stride, slot);
     const Vec<T> d = opaque(fma(lanes.load(x), lanes.load(work.scale + j), lanes.load(work.shift + j)));
     first = first + d;
@@ -38,9 +48,10 @@ struct MomentTerms {
 template <class T>
 struct GradientTerms {
   GradientRows<T> work;
+  EIGENFORMER_INLINE const T* row(Index n) const { return work.dy + n * work.dy_stride; }
   template <class Lanes, class S>
   EIGENFORMER_INLINE void add(Lanes lanes, Index n, Index j, S slot, Vec<T>& first, Vec<T>& second) const {
-    const T* const dy = work.dy + n * work.dy_stride + j;
+    const T* const dy = row(n) + j;
     const T* const z = work.z + n * work.z_stride + j;
     prefetch(dy + rows_ahead * work.dy_stride, slot);
     prefetch(z + rows_ahead * work.z_stride, slot);
@@ -50,35 +61,36 @@ struct GradientTerms {
   }
 };
 
-/// Adds `rows` rows from n on, summed in registers first.
-template <int rows, class T, class Terms>
+/// Adds `rows` rows from n on, summed in registers first.   Rows: an integer, or a type that is one
+template <class Rows, class T, class Terms>
 struct AddRowsOfTermsStep {
-  const Terms& terms;
+  Terms terms;
   Index n;
-  const ChannelSums<T>& sums;
+  Rows rows;
+  ChannelSums<T> sums;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S slot) const {
     Vec<T> first = Vec<T>::zero();
     Vec<T> second = Vec<T>::zero();
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i) terms.add(lanes, n + i, j, slot, first, second);
+    const Index count = rows;
+#pragma GCC unroll 16
+    for (Index i = 0; i < count; ++i) terms.add(lanes, n + i, j, slot, first, second);
     T* const to = sums.first + j;
     add_exactly<T>(lanes, first, to, to + sums.stride);
     add_exactly<T>(lanes, second, to + 2 * sums.stride, to + 3 * sums.stride);
   }
 };
-template <int rows, class Whole, class T, class Terms>
-[[gnu::noinline]] void add_rows_of_terms(const Terms& terms, Index n, Index channels, const ChannelSums<T>& sums) {
-  AddRowsOfTermsStep<rows, T, Terms> step{terms, n, sums};
-  for_each_vector<T, Whole>(channels, step);
+template <class Whole, class Rows, class T, class Terms>
+[[gnu::noinline]] void add_rows_of_terms(const Terms& terms, Index n, Rows rows, const ChannelSums<T>& sums) {
+  AddRowsOfTermsStep<Rows, T, Terms> step{terms, n, rows, sums};
+  for_each_channel<T, Whole>(terms.work.channels, terms.row(n), step);
 }
 template <class Whole, class T, class Terms>
 EIGENFORMER_INLINE void add_sums(const Terms& terms, const ChannelSums<T>& sums) {
+  using Many = std::integral_constant<Index, rows_summed>;
   Index n = 0;
-  for (; n + rows_at_once <= terms.work.rows; n += rows_at_once) {
-    add_rows_of_terms<rows_at_once, Whole>(terms, n, terms.work.channels, sums);
-  }
-  for (; n < terms.work.rows; ++n) add_rows_of_terms<1, Whole>(terms, n, terms.work.channels, sums);
+  for (; n + Many() <= terms.work.rows; n += Many()) add_rows_of_terms<Whole>(terms, n, Many(), sums);
+  if (n < terms.work.rows) add_rows_of_terms<Whole>(terms, n, terms.work.rows - n, sums);
 }
 /// Whether arrays are to be read in halves of registers.
 template <class T>
@@ -95,6 +107,46 @@ template <class T>
 void add_gradient_sums(const GradientRows<T>& work, const ChannelSums<T>& sums) {
   if (in_halves<T>(work.home)) return add_sums<HalvedLanes<T>>(GradientTerms<T>{work}, sums);
   add_sums<AllLanes<T>>(GradientTerms<T>{work}, sums);
+}
+
+template <class T>
+struct AddChannelSumsStep {
+  ChannelSums<T> parts;
+  ChannelSums<T> total;
+  template <class Lanes, class S>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
+#pragma GCC unroll 2
+    for (int i = 0; i < 4; i += 2) {
+      const T* const from = parts.first + i * parts.stride + j;
+      T* const to = total.first + i * total.stride + j;
+      T* const low = to + total.stride;
+      add_exactly<T>(lanes, lanes.load(from), to, low);
+      lanes.store(lanes.load(low) + lanes.load(from + parts.stride), low);
+    }
+  }
+};
+template <class T>
+void add_channel_sums(const ChannelSums<T>& parts, Index channels, const ChannelSums<T>& total) {
+  AddChannelSumsStep<T> step{parts, total};
+  for_each_vector<T>(channels, step);
+}
+
+template <class T>
+struct InvertRootsStep {
+  T* x;
+  template <class Lanes, class S>
+  EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S) const {
+    const Vec<T> zero = Vec<T>::zero();
+    const Vec<T> one = Vec<T>::broadcast(T(1));
+    const Vec<T> square = lanes.load(x + j);
+    const Mask<T> positive = zero < square;
+    lanes.store(select(positive, one / sqrt(select(positive, square, one)), zero), x + j);
+  }
+};
+template <class T>
+void invert_roots(T* x, Index count) {
+  InvertRootsStep<T> step{x};
+  for_each_vector<T>(count, step);
 }
 
 template <class T>
@@ -117,33 +169,59 @@ void find_magnitudes(const MomentRows<T>& work, T* largest) {
   }
 }
 
-template <bool kept, class T>
+/// Of `rows` rows from n on.
+template <Index rows, Fate fate, class T>
 struct NormaliseChannelsStep {
-  const ChannelNormRows<T>& work;
+  ChannelNormRows<T> work;
   Index n;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S slot) const {
-    const T* const x = work.rows.x + n * work.rows.x_stride + j;
-    prefetch(x + rows_ahead * work.rows.x_stride, slot);
-    const Vec<T> d = opaque(fma(lanes.load(x), lanes.load(work.rows.scale + j), lanes.load(work.rows.shift + j)));
-    const Vec<T> z = opaque(fma(d, lanes.load(work.factor + j), lanes.load(work.offset + j)));
-    lanes.store(fma(z, lanes.load(work.weight + j), lanes.load(work.bias + j)), work.y + n * work.y_stride + j);
-    if constexpr (kept) lanes.store(z, work.z + n * work.z_stride + j);
+    const Vec<T> scale = lanes.load(work.rows.scale + j);
+    const Vec<T> shift = lanes.load(work.rows.shift + j);
+    const Vec<T> factor = lanes.load(work.factor + j);
+    const Vec<T> offset = lanes.load(work.offset + j);
+    const Vec<T> weight = lanes.load(work.weight + j);
+    const Vec<T> bias = lanes.load(work.bias + j);
+#pragma GCC unroll 8
+    for (Index i = n; i < n + rows; ++i) {
+      const T* const x = work.rows.x + i * work.rows.x_stride + j;
+      prefetch(x + rows_ahead * work.rows.x_stride, slot);
+      const Vec<T> d = opaque(fma(lanes.load(x), scale, shift));
+      const Vec<T> z = opaque(fma(d, factor, offset));
+      lanes.store(fma(z, weight, bias), work.y + i * work.y_stride + j);
+      store_normalised<fate>(lanes, z, work.z, i * work.z_stride + j);
+    }
   }
 };
-template <bool kept, class Whole, class T>
-[[gnu::noinline]] void write_channels(const ChannelNormRows<T>& work, Index n) {
-  NormaliseChannelsStep<kept, T> step{work, n};
-  for_each_vector<T, Whole>(work.rows.channels, step);
+template <Fate fate, class Whole>
+struct WriteChannels {
+  template <Index rows, class T>
+  [[gnu::noinline]] static void write(const ChannelNormRows<T>& work, Index n) {
+    NormaliseChannelsStep<rows, fate, T> step{work, n};
+    const Index channels = work.rows.channels;
+    if constexpr (fate == Fate::streamed) {  // z begins at vectors
+      for_each_vector<T, Whole>(channels, step);
+    } else {
+      for_each_channel<T, Whole>(channels, work.y + n * work.y_stride, step);
+    }
+  }
+};
+/// Write::write for all rows, `at_once` or one by one.
+template <Index at_once, class Write, class Work>
+EIGENFORMER_INLINE void write_rows(const Work& work) {
+  Index n = 0;
+  for (; n + at_once <= work.rows.rows; n += at_once) Write::template write<at_once>(work, n);
+  if constexpr (at_once > 1) {
+    for (; n < work.rows.rows; ++n) Write::template write<1>(work, n);
+  }
 }
 template <class Whole, class T>
 EIGENFORMER_INLINE void normalise_all_channels(const ChannelNormRows<T>& work) {
-  for (Index n = 0; n < work.rows.rows; ++n) {
-    if (work.z != nullptr) {
-      write_channels<true, Whole>(work, n);
-    } else {
-      write_channels<false, Whole>(work, n);
-    }
+  const bool whole = work.z_stride % Vec<T>::lanes == 0;
+  switch (fate_of_normalised(work.z, whole ? work.rows.channels : 1, work.rows.home)) {
+    case Fate::forgotten: return write_rows<rows_written, WriteChannels<Fate::forgotten, Whole>>(work);
+    case Fate::stored: return write_rows<rows_written, WriteChannels<Fate::stored, Whole>>(work);
+    case Fate::streamed: write_rows<rows_written, WriteChannels<Fate::streamed, Whole>>(work); finish_streams();
   }
 }
 template <class T>
@@ -152,35 +230,41 @@ void normalise_channels(const ChannelNormRows<T>& work) {
   normalise_all_channels<AllLanes<T>>(work);
 }
 
-template <class T>
+/// Of `rows` rows from n on.
+template <Index rows, class T>
 struct ChannelGradientStep {
-  const ChannelGradientRows<T>& work;
+  ChannelGradientRows<T> work;
   Index n;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S slot) const {
-    const T* const dy = work.rows.dy + n * work.rows.dy_stride + j;
-    const T* const z = work.rows.z + n * work.rows.z_stride + j;
-    prefetch(dy + rows_ahead * work.rows.dy_stride, slot);
-    prefetch(z + rows_ahead * work.rows.z_stride, slot);
-    const Vec<T> projection = fma(lanes.load(z), lanes.load(work.slope + j), lanes.load(work.level + j));
-    lanes.store(fma(lanes.load(dy), lanes.load(work.gain + j), -projection), work.dx + n * work.dx_stride + j);
-  }
-};
-template <class Whole, class T>
-[[gnu::noinline]] void write_channel_gradients(const ChannelGradientRows<T>& work, Index n) {
-  ChannelGradientStep<T> step{work, n};
-  for_each_vector<T, Whole>(work.rows.channels, step);
-}
-template <class T>
-void normalise_channels_backward(const ChannelGradientRows<T>& work) {
-  const bool halved = in_halves<T>(work.rows.home);
-  for (Index n = 0; n < work.rows.rows; ++n) {
-    if (halved) {
-      write_channel_gradients<HalvedLanes<T>>(work, n);
-    } else {
-      write_channel_gradients<AllLanes<T>>(work, n);
+    const Vec<T> gain = lanes.load(work.gain + j);
+    const Vec<T> slope = lanes.load(work.slope + j);
+    const Vec<T> level = lanes.load(work.level + j);
+#pragma GCC unroll 8
+    for (Index i = n; i < n + rows; ++i) {
+      const T* const dy = work.rows.dy + i * work.rows.dy_stride + j;
+      const T* const z = work.rows.z + i * work.rows.z_stride + j;
+      prefetch(dy + rows_ahead * work.rows.dy_stride, slot);
+      prefetch(z + rows_ahead * work.rows.z_stride, slot);
+      const Vec<T> projection = fma(lanes.load(z), slope, level);
+      lanes.store(fma(lanes.load(dy), gain, -projection), work.dx + i * work.dx_stride + j);
     }
   }
+};
+template <class Whole>
+struct WriteChannelGradients {
+  template <Index rows, class T>
+  [[gnu::noinline]] static void write(const ChannelGradientRows<T>& work, Index n) {
+    ChannelGradientStep<rows, T> step{work, n};
+    for_each_channel<T, Whole>(work.rows.channels, work.dx + n * work.dx_stride, step);
+  }
+};
+/// Three long streams of memory are read best row by row.
+template <class T>
+void normalise_channels_backward(const ChannelGradientRows<T>& work) {
+  if (in_halves<T>(work.rows.home)) return write_rows<1, WriteChannelGradients<HalvedLanes<T>>>(work);
+  if (work.rows.home == Home::memory) return write_rows<1, WriteChannelGradients<AllLanes<T>>>(work);
+  write_rows<rows_written, WriteChannelGradients<AllLanes<T>>>(work);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

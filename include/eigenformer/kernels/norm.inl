@@ -83,24 +83,46 @@ template <class Statistics, class Whole, class T>
   return finite && spread > vanishing;
 }
 
-/// For rows whose squares leave the range of T: the same with the row scaled so that its largest element is near 1. The
-/// scaled row stands where its result will.
-template <class Statistics, class T>
-[[gnu::noinline]] void find_moments_scaled(const T* x, T* y, Index count, double epsilon, Moments<T>& m) {
+/// y = x scale with the power of two that brings the row's largest element near 1, as far as 2^-most_down .. 2^most_up
+/// do. Returns the scale.
+template <class T>
+[[gnu::noinline]] T write_scaled(const T* x, T* y, Index count, int most_down, int most_up) {
   const T largest = row_magnitude(x, count);
-  constexpr int most_down = sizeof(T) == 4 ? 120 : 1000;
-  const int most_up = epsilon > 0 && sizeof(T) == 8 ? 500 : most_down;  // epsilon scale^2 stays in range
   int exponent = 0;
   if (is_finite(largest) && largest > T(0)) std::frexp(largest, &exponent);
   const T scale = std::ldexp(T(1), exponent > most_down ? -most_down : (exponent < -most_up ? most_up : -exponent));
   ScaleStep<T> step{x, y, Vec<T>::broadcast(scale)};
   for_each_vector<T>(count, step);
+  return scale;
+}
+
+/// For rows whose squares leave the range of T: the same of the row scaled. The scaled row stands where its result will.
+template <class Statistics, class T>
+[[gnu::noinline]] void find_moments_scaled(const T* x, T* y, Index count, double epsilon, Moments<T>& m) {
+  constexpr int most_down = sizeof(T) == 4 ? 120 : 1000;
+  const int most_up = epsilon > 0 && sizeof(T) == 8 ? 500 : most_down;  // epsilon scale^2 stays in range
+  const T scale = write_scaled(x, y, count, most_down, most_up);
   const T total = find_total<Statistics, AllLanes<T>>(y, count);
   find_moments<Statistics, AllLanes<T>>(y, y, count, epsilon, total, static_cast<double>(scale), m);
 }
 
 /// What becomes of z: nobody needs it, it is stored, or it is stored past the cache.
 enum class Fate { forgotten, stored, streamed };
+
+/// z, rows of so many numbers without gaps, goes past the cache where backward would not find it there, and its rows
+/// begin at vectors.
+template <class T>
+EIGENFORMER_INLINE Fate fate_of_normalised(const T* z, Index features, Home home) {
+  if (z == nullptr) return Fate::forgotten;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(z) % sizeof(Vec<T>) == 0;
+  return home == Home::memory && aligned && features % Vec<T>::lanes == 0 ? Fate::streamed : Fate::stored;
+}
+/// Stores z where its row has element j, as is its fate.
+template <Fate fate, class T, class Lanes>
+EIGENFORMER_INLINE void store_normalised(Lanes lanes, Vec<T> z, T* row, Index j) {
+  if constexpr (fate == Fate::stored) lanes.store(z, row + j);
+  if constexpr (fate == Fate::streamed) lanes.store_past_cache(z, row + j);
+}
 
 template <class T, class Statistics, bool biased, Fate fate>
 struct NormaliseStep {
@@ -121,18 +143,9 @@ struct NormaliseStep {
     const Vec<T> z = opaque(d * factor);
     const Vec<T> gain = lanes.load(weight + j);
     lanes.store(biased ? fma(z, gain, lanes.load((biased ? bias : weight) + j)) : z * gain, y + j);
-    if constexpr (fate == Fate::stored) lanes.store(z, normalised + j);
-    if constexpr (fate == Fate::streamed) lanes.store_past_cache(z, normalised + j);
+    store_normalised<fate>(lanes, z, normalised, j);
   }
 };
-
-/// z goes past the cache where backward would not find it there, and its rows begin at vectors.
-template <class T>
-EIGENFORMER_INLINE Fate fate_of_normalised(const NormRows<T>& work) {
-  if (work.normalised == nullptr) return Fate::forgotten;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(work.normalised) % sizeof(Vec<T>) == 0;
-  return work.home == Home::memory && aligned && work.features % Vec<T>::lanes == 0 ? Fate::streamed : Fate::stored;
-}
 
 template <class Statistics, bool biased, Fate fate, class T>
 [[gnu::noinline]] void write_row(const NormRows<T>& work, Index n, const Moments<T>& m) {
@@ -189,7 +202,7 @@ EIGENFORMER_INLINE void normalise_rows(const NormRows<T>& work, Fate fate) {
 /// Streams of three arrays read in halves; without z, rows are read ahead far enough as they are.
 template <class Statistics, class T>
 void normalise(const NormRows<T>& work) {
-  const Fate fate = fate_of_normalised(work);
+  const Fate fate = fate_of_normalised(work.normalised, work.features, work.home);
   if (fate == Fate::streamed) {
     normalise_rows<Statistics, HalvedLanes<T>>(work, fate);
     finish_streams();

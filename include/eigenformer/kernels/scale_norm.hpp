@@ -35,6 +35,7 @@ struct ScaleNormBackwardRows {
   Index features;
   T gain;
   T clamped;  ///< the inverse of rows whose norm was clamped
+  Home home = Home::cache;
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

@@ -28,43 +28,36 @@ struct SquaresStep {
 
 /// Returns whether the sum can be trusted: nothing overflowed, and nothing vanished that would count beside epsilon.
 ///   x: times `scale` already
-template <class T>
+template <class Whole, class T>
 [[gnu::noinline]] bool find_length(const T* x, const T* y, Index count, double epsilon, double scale, Length<T>& row) {
   T squares = 0;
   for (Index begin = 0; begin < count; begin += piece) {
     SquaresStep<T> step{x + begin, y + begin, {}};
-    for_each_vector<T>(piece_length(begin, count), step);
+    for_each_vector<T, Whole>(piece_length(begin, count), step);
     squares += step.squares.total();
   }
   const double norm = std::sqrt(static_cast<double>(squares));
   const double least = epsilon * scale;
   const double length = norm > least ? norm : least;
   const double factor = length > 0 ? 1 / length : 0;
-  constexpr double largest = static_cast<double>((std::numeric_limits<T>::max)());
-  const double inverse = factor * scale;
   const bool finite = is_finite(squares);
   row.x = x;
-  row.factor = finite ? static_cast<T>(factor < largest ? factor : largest)  // beyond only if the row is zero
+  row.factor = finite ? below_largest<T>(factor)  // beyond only if the row is zero
                       : std::numeric_limits<T>::quiet_NaN();
-  row.inverse = static_cast<T>(inverse < largest ? inverse : largest);
+  row.inverse = below_largest<T>(factor * scale);
   constexpr double vanishing = sizeof(T) == 4 ? 0x1p-40 : 0x1p-450;
   return finite && length > vanishing;
 }
 
-/// For rows whose squares leave the range of T: the same with the row scaled so that its largest element is near 1. The
-/// scaled row stands where its result will.
+/// For rows whose squares leave the range of T: the same of the row scaled. The scaled row stands where its result will.
 template <class T>
 [[gnu::noinline]] void find_length_scaled(const T* x, T* y, Index count, double epsilon, Length<T>& row) {
-  const T largest = row_magnitude(x, count);
   constexpr int limit = sizeof(T) == 4 ? 120 : 1000;
-  int exponent = 0;
-  if (is_finite(largest) && largest > T(0)) std::frexp(largest, &exponent);
-  const T scale = std::ldexp(T(1), exponent > limit ? -limit : (exponent < -limit ? limit : -exponent));
-  for (Index j = 0; j < count; ++j) y[j] = x[j] * scale;
-  find_length(y, y, count, epsilon, static_cast<double>(scale), row);
+  const T scale = write_scaled(x, y, count, limit, limit);
+  find_length<AllLanes<T>>(y, y, count, epsilon, static_cast<double>(scale), row);
 }
 
-template <class T, bool kept>
+template <class T, Fate fate>
 struct ScaleRowStep {
   const T* x;
   const T* next_x;  ///< is asked for, as it is read soon
@@ -72,59 +65,48 @@ struct ScaleRowStep {
   T* normalised;
   Vec<T> factor;
   Vec<T> gain;
-  bool streamed;
   template <class Lanes, class S>
   EIGENFORMER_INLINE void operator()(Lanes lanes, Index j, S slot) const {
     prefetch(next_x + j, slot);
     const Vec<T> z = opaque(lanes.load(x + j) * factor);
     lanes.store(z * gain, y + j);
-    if constexpr (kept) {
-      if (streamed) {
-        lanes.store_past_cache(z, normalised + j);
-      } else {
-        lanes.store(z, normalised + j);
-      }
-    }
+    store_normalised<fate>(lanes, z, normalised, j);
   }
 };
 
-template <class T>
-[[gnu::noinline]] void write_scaled_row(const ScaleNormRows<T>& work, Index n, const Length<T>& row, bool streamed) {
+template <Fate fate, class Whole, class T>
+[[gnu::noinline]] void write_scaled_row(const ScaleNormRows<T>& work, Index n, const Length<T>& row) {
   T* const y = work.y + n * work.y_stride;
-  const T* const next_x = work.x + (n + 4) * work.x_stride;
-  const Vec<T> factor = Vec<T>::broadcast(row.factor);
-  const Vec<T> gain = Vec<T>::broadcast(work.gain);
-  if (work.normalised == nullptr) {
-    ScaleRowStep<T, false> step{row.x, next_x, y, nullptr, factor, gain, false};
-    for_each_vector_on_lines<T>(work.features, y, step);
-  } else {
-    T* const z = work.normalised + n * work.features;
-    ScaleRowStep<T, true> step{row.x, next_x, y, z, factor, gain, streamed};
-    for_each_vector_on_lines<T>(work.features, streamed ? z : y, step);
-  }
+  T* const z = fate == Fate::forgotten ? nullptr : work.normalised + n * work.features;
+  ScaleRowStep<T, fate> step{row.x, work.x + (n + 4) * work.x_stride, y,
+                             z,     Vec<T>::broadcast(row.factor),    Vec<T>::broadcast(work.gain)};
+  for_each_vector_on_lines<T, Whole>(work.features, fate == Fate::streamed ? z : y, step);
   work.inverse[n] = row.inverse;
 }
 
-/// A row's length is found two rows ahead of its writing, so that the root and the division are not waited for. z goes
-/// past the cache where backward will not find it there and its rows begin at vectors.
-template <class T>
-void scale_norm(const ScaleNormRows<T>& work) {
-  const bool aligned = reinterpret_cast<std::uintptr_t>(work.normalised) % sizeof(Vec<T>) == 0;
-  const bool streamed =
-      work.normalised != nullptr && work.home == Home::memory && aligned && work.features % Vec<T>::lanes == 0;
+/// A row's length is found two rows ahead of its writing, so that the root and the division are not waited for.
+template <Fate fate, class Whole, class T>
+EIGENFORMER_INLINE void scale_rows(const ScaleNormRows<T>& work) {
   Length<T> lengths[2] = {};
   for (Index n = -2; n < work.rows; ++n) {
-    if (n >= 0) write_scaled_row(work, n, lengths[n % 2], streamed);
+    if (n >= 0) write_scaled_row<fate, Whole>(work, n, lengths[n % 2]);
     const Index next = n + 2;
     if (next >= work.rows) continue;
     const T* const x = work.x + next * work.x_stride;
     T* const y = work.y + next * work.y_stride;
     Length<T>& row = lengths[next % 2];
-    if (!find_length(x, y, work.features, work.epsilon, 1.0, row)) {
+    if (!find_length<Whole>(x, y, work.features, work.epsilon, 1.0, row)) {
       find_length_scaled(x, y, work.features, work.epsilon, row);
     }
   }
-  if (streamed) finish_streams();
+}
+template <class T>
+void scale_norm(const ScaleNormRows<T>& work) {
+  switch (fate_of_normalised(work.normalised, work.features, work.home)) {
+    case Fate::forgotten: return scale_rows<Fate::forgotten, AllLanes<T>>(work);
+    case Fate::stored: return scale_rows<Fate::stored, AllLanes<T>>(work);
+    case Fate::streamed: scale_rows<Fate::streamed, HalvedLanes<T>>(work); finish_streams();
+  }
 }
 
 /// z . dy, while the rows after are asked for.
@@ -144,7 +126,7 @@ struct AlongStep {
     sum.add_product(lanes.load(dy + j), lanes.load(z + j), slot);
   }
 };
-template <class T>
+template <class Whole, class T>
 [[gnu::noinline]] T find_along(const ScaleNormBackwardRows<T>& work, Index n) {
   const T* const dy = work.dy + n * work.dy_stride;
   const T* const z = work.normalised + n * work.features;
@@ -156,7 +138,7 @@ template <class T>
                       z + 2 * work.features + begin,
                       work.dx + n * work.dx_stride + begin,
                       {}};
-    for_each_vector<T>(piece_length(begin, work.features), step);
+    for_each_vector<T, Whole>(piece_length(begin, work.features), step);
     total += step.sum.total();
   }
   return total;
@@ -185,15 +167,20 @@ template <class T>
   for_each_vector<T>(work.features, step);
 }
 
-template <class T>
-double scale_norm_backward(const ScaleNormBackwardRows<T>& work) {
+template <class Whole, class T>
+EIGENFORMER_INLINE double scale_rows_backward(const ScaleNormBackwardRows<T>& work) {
   double total = 0;
   for (Index n = 0; n < work.rows; ++n) {
-    const T along = find_along(work, n);
+    const T along = find_along<Whole>(work, n);
     write_scale_gradient(work, n, along);
     total += static_cast<double>(along);
   }
   return total;
+}
+template <class T>
+double scale_norm_backward(const ScaleNormBackwardRows<T>& work) {
+  if (sizeof(Vec<T>) == 64 && work.home == Home::memory) return scale_rows_backward<HalvedLanes<T>>(work);
+  return scale_rows_backward<AllLanes<T>>(work);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET

@@ -94,35 +94,37 @@ class ChannelGradient {
 
   /// Sums of dy and of dy z of one channel of the tile.
   std::pair<double, double> totals(const ChannelTile& tile, Index channel) const {
-    double sums[4] = {};
-    for (Index part = 0; part < tiling_.parts(); ++part) {
-      for (int i = 0; i < 4; ++i) {
-        sums[i] += static_cast<double>(sums_of(tile, part)[i * tiling_.channels + channel]);
-      }
-    }
+    const T* const from = sums_of(tile, 0) + channel;
+    double sums[4];
+    for (int i = 0; i < 4; ++i) sums[i] = static_cast<double>(from[i * tiling_.channels]);
     return {sums[0] + sums[1], sums[2] + sums[3]};
   }
 
   void finish(const ChannelTile& tile) const {
+    for (Index part = 1; part < tiling_.parts(); ++part) {
+      kernels::add_channel_sums<T>({sums_of(tile, part), tiling_.channels}, tile.channels,
+                                   {sums_of(tile, 0), tiling_.channels}, context_.instruction_set());
+    }
+    const double each = 1 / count_;
     const T* const inverse = p_.inverse + tile.item * tiling_.groups() + tile.channel / tiling_.group;
+    const Index sums = tile.item * tiling_.channels + tile.channel;
     for (Index begin = 0; begin < tile.channels; begin += tiling_.group) {
+      const double factor = static_cast<double>(inverse[begin / tiling_.group]);
       double mean_g = 0;
       double mean_gz = 0;
       for (Index c = begin; c < begin + tiling_.group; ++c) {
         const auto [g, gz] = totals(tile, c);
-        const Index part = tile.item * tiling_.channels + tile.channel + c;
-        if (weight_parts_) weight_parts_[part] = within_range<T>(gz);
-        if (bias_parts_) bias_parts_[part] = within_range<T>(g);
+        if (weight_parts_) weight_parts_[sums + c] = within_range<T>(gz);
+        if (bias_parts_) bias_parts_[sums + c] = within_range<T>(g);
         const double weight = static_cast<double>(p_.weight[tile.channel + c]);
-        mean_g += weight * g / count_;
-        mean_gz += weight * gz / count_;
+        mean_g += weight * g * each;
+        mean_gz += weight * gz * each;
+        in(gain_, tile)[c] = within_range<T>(factor * weight);
       }
-      const double factor = static_cast<double>(inverse[begin / tiling_.group]);
       const double through = p_.statistics == StatisticsOf::rows ? factor : 0;
-      std::fill_n(in(level_, tile) + begin, tiling_.group, within_range<T>(through * mean_g));
-      std::fill_n(in(slope_, tile) + begin, tiling_.group, within_range<T>(through * mean_gz));
       for (Index c = begin; c < begin + tiling_.group; ++c) {
-        in(gain_, tile)[c] = within_range<T>(factor * static_cast<double>(p_.weight[tile.channel + c]));
+        in(level_, tile)[c] = within_range<T>(through * mean_g);
+        in(slope_, tile)[c] = within_range<T>(through * mean_gz);
       }
     }
   }

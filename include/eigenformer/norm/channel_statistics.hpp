@@ -36,6 +36,7 @@ class ChannelStatistics {
     const Index places = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
     count_ = static_cast<double>(p_.live.count(tiling.rows)) * static_cast<double>(tiling.group);
     for (T** const array : {&scale_, &shift_, &factor_, &offset_}) *array = scope_.take<T>(places * tiling.channels);
+    for (double** const array : {&mean_, &variance_, &roots_}) *array = scope_.take<double>(places * tiling.groups());
     sums_ = scope_.take<T>(places * tiling.parts() * 4 * tiling.channels);
   }
 
@@ -80,6 +81,9 @@ class ChannelStatistics {
   }
 
   T* in(T* array, const ChannelTile& tile) const { return array + tile.slot * tiling_.channels + tile.channel; }
+  double* of_groups(double* array, const ChannelTile& tile) const {
+    return array + tile.slot * tiling_.groups() + tile.channel / tiling_.group;
+  }
   T* sums_of(const ChannelTile& tile, Index part) const {
     return sums_ + (tile.slot * tiling_.parts() + part) * 4 * tiling_.channels + tile.channel;
   }
@@ -110,13 +114,11 @@ class ChannelStatistics {
     });
   }
   /// Sum of d and of d^2 over a group whose first channel is `channel` of the tile.
-  std::pair<double, double> totals(const ChannelTile& tile, Index channel, Index parts) const {
+  std::pair<double, double> totals(const ChannelTile& tile, Index channel) const {
     double sums[4] = {};
-    for (Index part = 0; part < parts; ++part) {
-      const T* const from = sums_of(tile, part) + channel;
-      for (int i = 0; i < 4; ++i) {
-        for (Index c = 0; c < tiling_.group; ++c) sums[i] += static_cast<double>(from[i * tiling_.channels + c]);
-      }
+    const T* const from = sums_of(tile, 0) + channel;
+    for (Index c = 0; c < tiling_.group; ++c) {
+      for (int i = 0; i < 4; ++i) sums[i] += static_cast<double>(from[i * tiling_.channels + c]);
     }
     return {sums[0] + sums[1], sums[2] + sums[3]};
   }
@@ -124,7 +126,7 @@ class ChannelStatistics {
   /// The shift is the mean of the first rows, found as their first number and the mean distance to it: for equal numbers
   /// that is exact.
   void start(const ChannelTile& tile) const {
-    constexpr Index few = 64;
+    constexpr Index few = 16;
     Index first = -1;
     Index rows = 0;
     for (Index part = 0; part < tiling_.parts() && first < 0; ++part) {
@@ -135,50 +137,65 @@ class ChannelStatistics {
     std::fill_n(in(scale_, tile), tile.channels, T(1));
     T* const shift = in(shift_, tile);
     const T* const x = at(p_.x, first, tile.channel);
-    for (Index c = 0; c < tile.channels; ++c) shift[c] = -x[c / tiling_.group * tiling_.group];
+    for (Index c = 0; c < tile.channels; c += tiling_.group) fill_group(shift + c, -x[c]);
     clear_sums(tile, 0);
     kernels::add_moments<T>(rows_of(tile, first, rows), {sums_of(tile, 0), tiling_.channels},
                             context_.instruction_set());
-    const double seen = static_cast<double>(rows * tiling_.group);
+    const double each = 1 / static_cast<double>(rows * tiling_.group);
     for (Index c = 0; c < tile.channels; c += tiling_.group) {
-      const double mean = static_cast<double>(-shift[c]) + totals(tile, c, 1).first / seen;
-      std::fill_n(shift + c, tiling_.group, kernels::is_finite(mean) ? -within_range<T>(mean) : T(0));
+      const double mean = static_cast<double>(-shift[c]) + totals(tile, c).first * each;
+      fill_group(shift + c, kernels::is_finite(mean) ? -within_range<T>(mean) : T(0));
     }
+  }
+  void fill_group(T* values, T value) const {
+    for (Index c = 0; c < tiling_.group; ++c) values[c] = value;
   }
 
   /// Turns the sums into statistics. False if some group wants to be measured again.
   bool settle(const ChannelTile& tile, Index attempt) const {
-    bool settled = true;
-    for (Index c = 0; c < tile.channels; c += tiling_.group) {
-      const auto [first, second] = totals(tile, c, tiling_.parts());
-      const double mean = first / count_;
-      const double variance = (std::max)(0.0, (second - first * mean) / count_);
-      const bool finite = kernels::is_finite(first) && kernels::is_finite(second);
-      if (attempt < most_attempts && improve(tile, c, mean, variance, finite)) {
-        settled = false;
-      } else {
-        record(tile, c, mean, variance, finite);
-      }
+    for (Index part = 1; part < tiling_.parts(); ++part) {
+      kernels::add_channel_sums<T>({sums_of(tile, part), tiling_.channels}, tile.channels,
+                                   {sums_of(tile, 0), tiling_.channels}, context_.instruction_set());
     }
-    return settled;
+    const Index groups = tile.channels / tiling_.group;
+    double* const roots = of_groups(roots_, tile);
+    const double each = 1 / count_;
+    bool settled = true;
+    for (Index g = 0; g < groups; ++g) {
+      const Index c = g * tiling_.group;
+      const auto [first, second] = totals(tile, c);
+      const double mean = first * each;
+      const bool finite = kernels::is_finite(first) && kernels::is_finite(second);
+      const double variance = finite ? (std::max)(0.0, (second - first * mean) * each) : -1;
+      const double scale = static_cast<double>(in(scale_, tile)[c]);
+      of_groups(mean_, tile)[g] = mean;
+      of_groups(variance_, tile)[g] = variance;
+      roots[g] = variance + p_.epsilon * scale * scale;
+      if (attempt < most_attempts && improve(tile, c, mean, variance)) settled = false;
+    }
+    if (!settled) return false;
+    kernels::invert_roots(roots, groups, context_.instruction_set());
+    for (Index g = 0; g < groups; ++g) record(tile, g);
+    return true;
   }
 
-  bool improve(const ChannelTile& tile, Index channel, double mean, double variance, bool finite) const {
+  bool improve(const ChannelTile& tile, Index channel, double mean, double variance) const {
     constexpr double vanishing = sizeof(T) == 4 ? 0x1p-80 : 0x1p-900;
     T* const shift = in(shift_, tile) + channel;
     const bool scaled = in(scale_, tile)[channel] != T(1);
-    if (!finite) {
+    if (variance < 0) {
       if (scaled) return false;
       const T kept = *shift;
-      std::fill_n(shift, tiling_.group, T(0));
+      fill_group(shift, T(0));
       if (rescale(tile, channel)) return true;
-      std::fill_n(shift, tiling_.group, kept);
+      fill_group(shift, kept);
       return false;
     }
     if (!scaled && variance + p_.epsilon <= vanishing && rescale(tile, channel)) return true;
+    if (mean * mean <= variance) return false;
     const T better = *shift - within_range<T>(mean);
-    if (mean * mean <= variance || better == *shift) return false;
-    std::fill_n(shift, tiling_.group, better);
+    if (better == *shift) return false;
+    fill_group(shift, better);
     return true;
   }
 
@@ -205,17 +222,20 @@ class ChannelStatistics {
     return true;
   }
 
-  void record(const ChannelTile& tile, Index channel, double mean, double variance, bool finite) const {
+  void record(const ChannelTile& tile, Index g) const {
+    const Index channel = g * tiling_.group;
     const double scale = static_cast<double>(in(scale_, tile)[channel]);
-    const double spread = variance + p_.epsilon * scale * scale;
-    const double factor = spread > 0 ? 1 / std::sqrt(spread) : 0;
-    const T as_t = finite ? within_range<T>(factor) : std::numeric_limits<T>::quiet_NaN();
-    std::fill_n(in(factor_, tile) + channel, tiling_.group, as_t);
-    std::fill_n(in(offset_, tile) + channel, tiling_.group, within_range<T>(-mean * factor));
-    const Index group = tile.item * tiling_.groups() + (tile.channel + channel) / tiling_.group;
+    const double mean = of_groups(mean_, tile)[g];
+    const double variance = of_groups(variance_, tile)[g];
+    const double factor = of_groups(roots_, tile)[g];
+    fill_group(in(factor_, tile) + channel,
+               variance < 0 ? std::numeric_limits<T>::quiet_NaN() : within_range<T>(factor));
+    fill_group(in(offset_, tile) + channel, within_range<T>(-mean * factor));
+    const Index group = tile.item * tiling_.groups() + tile.channel / tiling_.group + g;
     p_.inverse[group] = within_range<T>(factor * scale);
-    if (p_.mean) p_.mean[group] = (mean - static_cast<double>(in(shift_, tile)[channel])) / scale;
-    if (p_.variance) p_.variance[group] = variance / scale / scale;
+    const double back = 1 / scale;
+    if (p_.mean) p_.mean[group] = (mean - static_cast<double>(in(shift_, tile)[channel])) * back;
+    if (p_.variance) p_.variance[group] = (std::max)(0.0, variance) * back * back;
   }
 
   void write(const ChannelTile& tile, Index part) const {
@@ -249,6 +269,9 @@ class ChannelStatistics {
   T* shift_;
   T* factor_;
   T* offset_;
+  double* mean_;      ///< of d: [groups]
+  double* variance_;  ///< of d, or below 0 where sums are not finite: [groups]
+  double* roots_;     ///< 1 / deviation of d: [groups]
   T* sums_;
 };
 

@@ -5,6 +5,7 @@
 #include <eigenformer/ops/traversal.hpp>
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 
 namespace eigenformer::inline EIGENFORMER_ABI::detail {
@@ -71,14 +72,16 @@ struct ChannelTiling {
         block(channels_),
         part((std::max)(Index(1), rows_)) {
     constexpr Index cached = Index(1) << 20;  // bytes, what a core's second cache has
-    constexpr Index narrow = 32;              // numbers that are worth a jump to the next row
+    constexpr Index most_tasks = 32;          // of whole items where there are so many: then rows are read as they lie
+    constexpr Index whole = 64;               // channels that fill vectors and cache lines
     if (part * channels * bytes <= cached) {
-      const Index wanted = (std::max)(narrow, task_elements / part);
-      block = (std::min)(channels, (std::max)(group, wanted / group * group));
+      const Index wanted = (std::max)(2 * task_elements, elements() / most_tasks) / part;
+      const Index unit = std::lcm(group, whole);
+      block = (std::min)(channels, (std::max)(unit, (wanted + unit - 1) / unit * unit));
     } else {
       constexpr Index most_parts = 64;
-      const Index least = (std::max)((part + most_parts - 1) / most_parts, task_elements / channels);
-      part = (least + 7) / 8 * 8;  // kernels take eight rows at once
+      const Index least = (std::max)((part + most_parts - 1) / most_parts, 4 * task_elements / channels);
+      part = (least + 15) / 16 * 16;  // kernels sum 16 rows at once
     }
   }
 

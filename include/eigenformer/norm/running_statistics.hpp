@@ -62,10 +62,13 @@ void normalise_by(const ChannelProblem<T>& p, std::span<const T> mean, std::span
   T* const offset = scope.take<T>(channels);
   std::fill_n(scale, channels, T(1));
   std::fill_n(offset, channels, T(0));
+  double* const roots = scope.take<double>(channels);
   for (std::size_t c = 0; c < mean.size(); ++c) {
     shift[c] = -mean[c];
-    p.inverse[c] = within_range<T>(1 / std::sqrt(static_cast<double>(variance[c]) + p.epsilon));
+    roots[c] = static_cast<double>(variance[c]) + p.epsilon;
   }
+  kernels::invert_roots(roots, channels, context.instruction_set());
+  for (Index c = 0; c < channels; ++c) p.inverse[c] = within_range<T>(roots[c]);
   for_each_row_block(p.x.rows(), channels, 4, context, [&](Index begin, Index rows) {
     p.live.for_each_run(begin, rows, [&](Index first, Index count) {
       kernels::normalise_channels(kernels::ChannelNormRows<T>{.rows = {.x = at(p.x, first),

@@ -71,7 +71,8 @@ T scale_norm_backward(ConstRowsView<T> dy, const NormCache<T>& cache, T g, doubl
                                           .rows = (std::min)(block, rows - first),
                                           .features = dy.features(),
                                           .gain = g,
-                                          .clamped = clamped},
+                                          .clamped = clamped,
+                                          .home = detail::home_of<T>(rows * dy.features())},
         context.instruction_set());
   });
   double total = 0;

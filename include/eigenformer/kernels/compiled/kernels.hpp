@@ -48,6 +48,9 @@
   extern_or_nothing template void add_rows<T>(const T*, Index, Index, T*, InstructionSet);                             \
   extern_or_nothing template void add_moments<T>(const MomentRows<T>&, const ChannelSums<T>&, InstructionSet);         \
   extern_or_nothing template void add_gradient_sums<T>(const GradientRows<T>&, const ChannelSums<T>&, InstructionSet); \
+  extern_or_nothing template void add_channel_sums<T>(const ChannelSums<T>&, Index, const ChannelSums<T>&,             \
+                                                      InstructionSet);                                                 \
+  extern_or_nothing template void invert_roots<T>(T*, Index, InstructionSet);                                          \
   extern_or_nothing template void find_magnitudes<T>(const MomentRows<T>&, T*, InstructionSet);                        \
   extern_or_nothing template void normalise_channels<T>(const ChannelNormRows<T>&, InstructionSet);                    \
   extern_or_nothing template void normalise_channels_backward<T>(const ChannelGradientRows<T>&, InstructionSet);       \
