@@ -138,7 +138,7 @@ TEST(CascadedGroupAttention, trains_by_the_statistics_of_the_batch_with_the_grad
   EXPECT_TRUE(near(dx, wide_x));
   EXPECT_TRUE(near(block.biases.gradient, model.biases));
   EXPECT_TRUE(near(block.output.projection.weight.gradient, model.proj.weight));
-  for (const std::size_t h : {0, 1}) {
+  for (const std::size_t h : {std::size_t(0), std::size_t(1)}) {
     EXPECT_TRUE(near(block.projections[h].projection.weight.gradient, model.qkvs[h].weight)) << h;
     EXPECT_TRUE(near(block.projections[h].norm.weight->gradient, model.qkvs[h].gain)) << h;
     EXPECT_TRUE(near(block.interactions[h].projection.weight.gradient, model.dws[h].weight)) << h;
