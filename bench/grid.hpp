@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 // Every size that is measured, in one place. Models are called by name: Llama 110M (dim 768, 12 heads, hidden 2048,
 // vocabulary 32000), BitNet 2B (dim 2560, 20 heads, 5 of keys and values, hidden 6912), ViT-B (dim 768, 12 heads,
-// 197 tokens, hidden 3072) and the last stage of EfficientViT-M5 (dim 384, hidden 768, 4 x 4 positions) and
-// M0 (dim 64, hidden 128, 14 x 14 positions) among them.
+// 197 tokens, hidden 3072) and stages of EfficientViT-M0 (the first: dim 64, hidden 128, 14 x 14 positions) to M5 (the
+// last: dim 384, hidden 768, 4 x 4 positions) among them.
 
 #include <eigenformer/core/tensor.hpp>
 
@@ -70,6 +70,36 @@ inline constexpr std::array decoding_attention = {
     Attention{"BitNet 2B", 1, 2048, 20, 5, 128}, Attention{"Llama 110M", 1, 1024, 12, 12, 64}};
 inline constexpr std::array half_decoding_attention = {
     Attention{"", 1, 4096, 32, 32, 128}, Attention{"", 1, 4096, 32, 8, 128}, Attention{"", 1, 4096, 32, 1, 128}};
+
+/// Cascaded group attention of images of side x side pixels in windows, as in EfficientViT; 0 for a head that is not there.
+struct CascadedAttention {
+  std::string_view model;
+  Index images, side, window, dim, heads;
+  std::array<Index, 4> kernels;
+  static constexpr Index key_dim = 16;
+  constexpr std::array<Index, 9> dimensions() const {
+    return {images, side, window, dim, key_dim, kernels[0], kernels[1], kernels[2], kernels[3]};
+  }
+  std::string shape() const {
+    return with_model(std::to_string(images) + " x " + std::to_string(side) + " x " + std::to_string(side) + " x " +
+                          std::to_string(dim) + ", " + std::to_string(heads) + " heads",
+                      model);
+  }
+};
+inline constexpr std::array cascaded_attention = {CascadedAttention{"M0, stage 1", 1, 14, 7, 64, 4, {5, 5, 5, 5}},
+                                                  CascadedAttention{"M0, stage 2", 1, 7, 7, 128, 4, {5, 5, 5, 5}},
+                                                  CascadedAttention{"M0, stage 3", 1, 4, 4, 192, 4, {5, 5, 5, 5}},
+                                                  CascadedAttention{"M1, stage 1", 1, 14, 7, 128, 2, {7, 5, 0, 0}},
+                                                  CascadedAttention{"M2, stage 2", 1, 7, 7, 192, 3, {7, 5, 3, 0}},
+                                                  CascadedAttention{"M3, stage 3", 1, 4, 4, 320, 4, {5, 5, 5, 5}},
+                                                  CascadedAttention{"M4, stage 2", 1, 7, 7, 256, 4, {7, 5, 3, 3}},
+                                                  CascadedAttention{"M5, stage 1", 1, 14, 7, 192, 3, {7, 5, 3, 0}},
+                                                  CascadedAttention{"M5, stage 2", 1, 7, 7, 288, 3, {7, 5, 3, 0}},
+                                                  CascadedAttention{"M5, stage 3", 1, 4, 4, 384, 4, {7, 5, 3, 3}},
+                                                  CascadedAttention{"M0, stage 1", 16, 14, 7, 64, 4, {5, 5, 5, 5}}};
+inline constexpr std::array trained_cascaded_attention = {
+    CascadedAttention{"M0, stage 1", 8, 14, 7, 64, 4, {5, 5, 5, 5}},
+    CascadedAttention{"M5, stage 3", 8, 4, 4, 384, 4, {7, 5, 3, 3}}};
 
 /// Rows of features, for what goes element by element or row by row.
 struct Rows {

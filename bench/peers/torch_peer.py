@@ -120,6 +120,88 @@ def group_norm(dimensions):
     return lambda x, weight, bias: F.group_norm(x, groups, weight, bias), numbers
 
 
+def convolution(x, weight, bias=None):
+    """1 x 1, or depthwise with zeros around."""
+    groups = 1 if weight.shape[1] == x.shape[1] else x.shape[1]
+    return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2, groups=groups)
+
+
+def convolution_norm(x, weight, gain, bias):
+    return F.batch_norm(convolution(x, weight), None, None, gain, bias, training=True)
+
+
+def cascade(x, layers, biases, layer, heads, key_dim):
+    """The heads of cascaded group attention over windows [windows, dim, side, side], channels first as published."""
+    part = x.shape[1] // heads
+    given, y = [], 0
+    for h, share in enumerate(x.chunk(heads, 1)):
+        y = share + y
+        q, k, v = layer(y, *layers[2 * h]).split([key_dim, key_dim, part], 1)
+        q, k, v = layer(q, *layers[2 * h + 1]).flatten(2), k.flatten(2), v.flatten(2)
+        scores = (q.transpose(-2, -1) @ k) * key_dim**-0.5 + biases[h]
+        y = (v @ scores.softmax(-1).transpose(-2, -1)).reshape(x.shape[0], part, *x.shape[2:])
+        given.append(y)
+    return layer(F.relu(torch.cat(given, 1)), *layers[-1])
+
+
+def in_windows(x, window, attend):
+    """[images, dim, side, side], which the window divides."""
+    images, dim, side, _ = x.shape
+    if side == window:
+        return attend(x)
+    across = side // window
+    cut = x.view(images, dim, across, window, across, window).permute(0, 2, 4, 1, 3, 5)
+    y = attend(cut.reshape(images * across * across, dim, window, window))
+    return y.view(images, across, across, dim, window, window).permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
+
+
+def cascaded_layers(dimensions, per_layer):
+    """Weights of all layers, each with what `per_layer(channels)` makes beside it."""
+    images, side, window, dim, key_dim, *kernels = dimensions
+    kernels = [kernel for kernel in kernels if kernel > 0]
+    part = dim // len(kernels)
+    layers = []
+    for kernel in kernels:
+        layers.append((tensor(2 * key_dim + part, part, 1, 1) * part**-0.5, *per_layer(2 * key_dim + part)))
+        layers.append((tensor(key_dim, 1, kernel, kernel) / kernel, *per_layer(key_dim)))
+    layers.append((tensor(dim, dim, 1, 1) * dim**-0.5, *per_layer(dim)))
+    return tensor(images, dim, side, side), layers, len(kernels)
+
+
+def offsets(window):
+    at = torch.arange(window * window)
+    rows, columns = at // window, at % window
+    return (rows[:, None] - rows).abs() * window + (columns[:, None] - columns).abs()
+
+
+def cascaded_attention(dimensions):
+    """In inference: norms folded, biases spread once, as the published code does both."""
+    window, key_dim = dimensions[2], dimensions[4]
+    x, layers, heads = cascaded_layers(dimensions, lambda channels: (tensor(channels),))
+    biases = tensor(heads, window * window)[:, offsets(window)]
+
+    def run(x, biases, *flat):
+        given = [flat[i : i + 2] for i in range(0, len(flat), 2)]
+        return in_windows(x, window, lambda cut: cascade(cut, given, biases, convolution, heads, key_dim))
+
+    return run, (x, biases, *(number for layer in layers for number in layer))
+
+
+def trained_cascaded_attention(dimensions):
+    """By the statistics of the batch."""
+    window, key_dim = dimensions[2], dimensions[4]
+    x, layers, heads = cascaded_layers(dimensions, lambda channels: (1 + 0.1 * tensor(channels), tensor(channels)))
+    places = offsets(window)
+
+    def run(x, table, *flat):
+        given = [flat[i : i + 3] for i in range(0, len(flat), 3)]
+        return in_windows(
+            x, window, lambda cut: cascade(cut, given, table[:, places], convolution_norm, heads, key_dim)
+        )
+
+    return run, (x, tensor(heads, window * window), *(number for layer in layers for number in layer))
+
+
 def embedding(dimensions):
     tokens, vocabulary, features = dimensions
     ids = torch.randint(vocabulary, (tokens,))
@@ -154,6 +236,8 @@ WORKS = {
     "attention": attention,
     "causal attention": causal_attention,
     "attention, decoding": decoding,
+    "cascaded group attention": cascaded_attention,
+    "cascaded group attention + backward": with_backward(trained_cascaded_attention),
     "LayerNorm": of_rows(layer_norm, 2),
     "LayerNorm + backward": with_backward(of_rows(layer_norm, 2)),
     "RMSNorm": of_rows(rms_norm, 1),

@@ -12,13 +12,16 @@
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/block_sparse.hpp>
 #include <eigenformer/attention/both.hpp>
+#include <eigenformer/attention/cascaded_group_attention.hpp>
 #include <eigenformer/attention/explicit_mask.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
+#include <eigenformer/attention/local_window_attention.hpp>
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
+#include <eigenformer/attention/offset_bias.hpp>
 #include <eigenformer/attention/packed.hpp>
 #include <eigenformer/attention/paged_key_value_cache.hpp>
 #include <eigenformer/attention/ragged.hpp>

@@ -4,6 +4,7 @@
 // Arrangements of other blocks.
 
 #include <eigenformer/block/deep_norm.hpp>
+#include <eigenformer/block/efficient_vit_block.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/gru_cell.hpp>

@@ -12,6 +12,7 @@
 #include <eigenformer/core/error.hpp>
 #include <eigenformer/core/half.hpp>
 #include <eigenformer/core/heads.hpp>
+#include <eigenformer/core/images.hpp>
 #include <eigenformer/core/instruction_set.hpp>
 #include <eigenformer/core/parameter.hpp>
 #include <eigenformer/core/profiler.hpp>

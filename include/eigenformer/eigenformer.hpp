@@ -5,6 +5,7 @@
 
 #include <eigenformer/attention.hpp>
 #include <eigenformer/block.hpp>
+#include <eigenformer/convolution.hpp>
 #include <eigenformer/core.hpp>
 #include <eigenformer/io.hpp>
 #include <eigenformer/kernels.hpp>

@@ -9,6 +9,7 @@
 #include <eigenformer/kernels/attention_problem.hpp>
 #include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
+#include <eigenformer/kernels/depthwise.hpp>
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/epilogue.hpp>
 #include <eigenformer/kernels/gemm.hpp>

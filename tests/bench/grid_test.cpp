@@ -40,6 +40,7 @@ TEST(BenchGrid, measures_no_size_twice) {
   EXPECT_EQ(count_distinct(grid::attention_backward), 1);
   EXPECT_EQ(count_distinct(grid::causal_attention_backward), 2);
   EXPECT_EQ(count_distinct(grid::decoding_attention), 5);
+  EXPECT_EQ(count_distinct(grid::cascaded_attention, grid::trained_cascaded_attention), 13);
   EXPECT_EQ(count_distinct(grid::rows, grid::channels), 3);
   EXPECT_EQ(count_distinct(grid::images), 2);
   EXPECT_EQ(count_distinct(grid::logits), 2);

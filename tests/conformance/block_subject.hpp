@@ -23,6 +23,38 @@ struct Features {
 struct Tokens {
   Index vocabulary;
 };
+/// What a block reads: images of any height and this width; a row of one is what the tests take for a position.
+struct Images {
+  Index width, channels;
+};
+/// What a block reads: square windows, each of which the tests take for a position.
+struct Windows {
+  Index side, channels;
+};
+
+/// [batch, length, features] in memory as the tensor that a block with such an input reads or writes, whose last dimension
+/// is `wider` channels more than it should be. View: ConstTensorView or TensorView.
+template <template <class, int> class View, class T, class Element>
+View<T, 3> seen_as(const Features&, Element* data, Extent extent, Index features, Index wider) {
+  return {data, extent.batch, extent.length, features + wider};
+}
+template <template <class, int> class View, class T, class Element>
+View<T, 3> seen_as(const Tokens&, Element* data, Extent extent, Index features, Index wider) {
+  return {data, extent.batch, extent.length, features + wider};
+}
+template <template <class, int> class View, class T, class Element>
+View<T, 4> seen_as(const Images& images, Element* data, Extent extent, Index features, Index wider) {
+  return {data, extent.batch, extent.length, images.width, features / images.width + wider};
+}
+template <template <class, int> class View, class T, class Element>
+View<T, 4> seen_as(const Windows& windows, Element* data, Extent extent, Index features, Index wider) {
+  return {data, extent.tokens(), windows.side, windows.side, features / (windows.side * windows.side) + wider};
+}
+
+inline Index features_of(const Features& input) { return input.features; }
+inline Index features_of(const Tokens&) { return 1; }
+inline Index features_of(const Images& input) { return input.width * input.channels; }
+inline Index features_of(const Windows& input) { return input.side * input.side * input.channels; }
 
 /// A block B as a Subject. `Extra` are the arguments of forward that stand between y and the context, such as a mask.
 template <class T, class B, class Input, class... Extra>
@@ -39,17 +71,12 @@ class BlockSubject final : public Subject<T> {
     if constexpr (reads_tokens) {
       out_ = block_.output_like(ef::Tensor<ef::TokensView::Token, 2>(1, 1)).dimension(2);
     } else {
-      out_ = block_.output_like(ef::Tensor<T, 3>(1, 1, input_.features)).dimension(2);
+      const std::vector<T> one(static_cast<std::size_t>(in_features()));
+      out_ = block_.output_like(constant(one.data(), {1, 1}, in_features())).size();
     }
   }
 
-  Index in_features() const override {
-    if constexpr (reads_tokens) {
-      return 1;
-    } else {
-      return input_.features;
-    }
-  }
+  Index in_features() const override { return features_of(input_); }
   Index out_features() const override { return out_; }
   bool differentiable() const override { return !reads_tokens; }
   bool tokenwise() const override { return is_tokenwise; }
@@ -133,21 +160,21 @@ class BlockSubject final : public Subject<T> {
 
   void forward_wide_x(T* y, ef::Context& context) override {
     if constexpr (!reads_tokens) {
-      const ef::Tensor<T, 3> wide = ef::Tensor<T, 3>(1, 2, input_.features + 1).setConstant(T(1));
-      call(ef::ConstTensorView<T, 3>(wide), writer(y, {1, 2}, out_), context, &cache_);
+      const std::vector<T> ones(static_cast<std::size_t>(4 * in_features()), T(1));
+      call(constant(ones.data(), {1, 2}, in_features(), 1), writer(y, {1, 2}, out_), context, &cache_);
     }
   }
   void forward_wide_y(T* y, ef::Context& context) override {
     const std::vector<T> x(static_cast<std::size_t>(2 * in_features()), T(0));
-    call(reader(x.data(), {1, 2}), writer(y, {1, 2}, out_ + 1), context, &cache_);
+    call(reader(x.data(), {1, 2}), writer(y, {1, 2}, out_, 1), context, &cache_);
   }
   void backward_wide_dy(T* dx, Extent extent, ef::Context& context) override {
-    const std::vector<T> dy(static_cast<std::size_t>(extent.tokens() * (out_ + 1)), T(0));
-    call_backward(constant(dy.data(), extent, out_ + 1), writer(dx, extent, in_features()), context);
+    const std::vector<T> dy(static_cast<std::size_t>(extent.tokens() * 2 * out_), T(0));
+    call_backward(constant(dy.data(), extent, out_, 1), writer(dx, extent, in_features()), context);
   }
   void backward_wide_dx(T* dx, Extent extent, ef::Context& context) override {
     const std::vector<T> dy(static_cast<std::size_t>(extent.tokens() * out_), T(0));
-    call_backward(constant(dy.data(), extent, out_), writer(dx, extent, in_features() + 1), context);
+    call_backward(constant(dy.data(), extent, out_), writer(dx, extent, in_features(), 1), context);
   }
 
   std::vector<Visited<T>> parameters() override {
@@ -184,11 +211,11 @@ class BlockSubject final : public Subject<T> {
                       extra_);
   }
 
-  static ef::ConstTensorView<T, 3> constant(const T* data, Extent extent, Index features) {
-    return {data, extent.batch, extent.length, features};
+  auto constant(const T* data, Extent extent, Index features, Index wider = 0) const {
+    return seen_as<ef::ConstTensorView, T>(input_, data, extent, features, wider);
   }
-  static ef::TensorView<T, 3> writer(T* data, Extent extent, Index features) {
-    return {data, extent.batch, extent.length, features};
+  auto writer(T* data, Extent extent, Index features, Index wider = 0) const {
+    return seen_as<ef::TensorView, T>(input_, data, extent, features, wider);
   }
   /// What forward reads, in place for numbers. Tokens are put into memory that is kept, so that it is not counted.
   auto reader(const T* x, Extent extent) const {
@@ -197,7 +224,7 @@ class BlockSubject final : public Subject<T> {
       for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = static_cast<ef::TokensView::Token>(x[i]);
       return ef::TokensView(tokens_.data(), {extent.batch, extent.length});
     } else {
-      return constant(x, extent, input_.features);
+      return constant(x, extent, in_features());
     }
   }
   auto owned(const T* x, Extent extent) const {
@@ -206,12 +233,16 @@ class BlockSubject final : public Subject<T> {
       std::copy_n(reader(x, extent).data(), tokens.size(), tokens.data());
       return tokens;
     } else {
-      ef::Tensor<T, 3> tensor(extent.batch, extent.length, input_.features);
+      const auto seen = constant(x, extent, in_features());
+      ef::Tensor<T, std::remove_cvref_t<decltype(seen)>::NumDimensions> tensor(seen.dimensions());
       std::copy_n(x, tensor.size(), tensor.data());
       return tensor;
     }
   }
-  static std::vector<T> flat(const ef::Tensor<T, 3>& y) { return {y.data(), y.data() + y.size()}; }
+  template <int Rank>
+  static std::vector<T> flat(const ef::Tensor<T, Rank>& y) {
+    return {y.data(), y.data() + y.size()};
+  }
 
   template <class X, class Y>
   void call(const X& x, const Y& y, ef::Context& context, typename B::Cache* cache) const {

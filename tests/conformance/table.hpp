@@ -1,12 +1,15 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/attention/cascaded_group_attention.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/local_window_attention.hpp>
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
 #include <eigenformer/attention/strided.hpp>
 #include <eigenformer/block/deep_norm.hpp>
+#include <eigenformer/block/efficient_vit_block.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/parallel_block.hpp>
@@ -16,6 +19,9 @@
 #include <eigenformer/block/sandwich.hpp>
 #include <eigenformer/block/sequential.hpp>
 #include <eigenformer/block/stack.hpp>
+#include <eigenformer/convolution/convolution.hpp>
+#include <eigenformer/convolution/depthwise_convolution.hpp>
+#include <eigenformer/convolution/normed.hpp>
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/fix_norm.hpp>
 #include <eigenformer/linear/linear.hpp>
@@ -74,6 +80,17 @@ ef::BatchNorm<T> batch_norm(ef::Random random) {
   return norm;
 }
 
+/// Norms as in batch_norm above, and gains that are not zero, as those at the end of residual branches are at first.
+template <class Block>
+Block with_gains(Block block) {
+  block.visit_parameters([](const ef::Name& name, auto& parameter) {
+    if (name.str().ends_with("bn.weight")) std::fill(parameter.values().begin(), parameter.values().end(), 1);
+  });
+  return block;
+}
+inline const ef::CascadedGroupAttentionOptions cascade = {
+    .dim = 21, .key_dim = 5, .heads = 3, .resolution = 3, .kernels = {5, 1, 3}, .statistics = ef::FixedStatistics{}};
+
 template <class T>
 std::vector<Row<T>> table() {
   std::vector<Row<T>> rows;
@@ -111,6 +128,20 @@ std::vector<Row<T>> table() {
   add("PackedLinear_in_bfloat16_without_bias", Features{31}, [](ef::Random random) {
     return ef::PackedLinear<T, ef::Bfloat16>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
   });
+  add("DepthwiseConvolution", Images{5, 19},
+      [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 19, .kernel = 5}, random.split()); });
+  add("DepthwiseConvolution_without_bias", Images{7, 13},
+      [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 13, .bias = false}, random.split()); });
+  add("Convolution", Images{5, 13},
+      [](ef::Random random) { return ef::Convolution<T>({.in_channels = 13, .out_channels = 17}, random.split()); });
+  add("Normed_linear", Features{31}, [](ef::Random random) {
+    return ef::Normed<ef::Linear<T>>(
+        {.projection = {.in_features = 31, .out_features = 43}, .statistics = ef::FixedStatistics{}}, random.split());
+  });
+  add("Normed_convolution", Images{5, 17}, [](ef::Random random) {
+    return ef::Normed<ef::DepthwiseConvolution<T>>(
+        {.projection = {.channels = 17}, .statistics = ef::FixedStatistics{}}, random.split());
+  });
   add("Embedding", Tokens{29},
       [](ef::Random random) { return ef::Embedding<T>({.vocabulary = 29, .dim = 79}, random.split()); });
   add("Embedding_in_float16", Tokens{29},
@@ -134,6 +165,15 @@ std::vector<Row<T>> table() {
       "MultiQueryAttention", Features{39},
       [](ef::Random random) { return ef::MultiQueryAttention<T>({.dim = 39, .heads = 3}, random.split()); },
       ef::Causal{});
+  add("CascadedGroupAttention", Windows{3, 21},
+      [](ef::Random random) { return with_gains(ef::CascadedGroupAttention<T>(cascade, random.split())); });
+  add("CascadedGroupAttention_folded", Windows{3, 21},
+      [](ef::Random random) { return ef::fold(with_gains(ef::CascadedGroupAttention<T>(cascade, random.split()))); });
+  add("LocalWindowAttention", Images{5, 21},
+      [](ef::Random random) { return with_gains(ef::LocalWindowAttention<T>(cascade, random.split())); });
+  add("EfficientViTBlock", Images{5, 21}, [](ef::Random random) {
+    return with_gains(ef::EfficientViTBlock<T>({.attention = cascade, .hidden = 31}, random.split()));
+  });
   add(
       "MultiQueryAttention_Alibi", Features{39},
       [](ef::Random random) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/block.hpp>
+#include <eigenformer/core/images.hpp>
 
 #include <concepts>
 
@@ -43,6 +44,16 @@ concept SequenceBlock = ParameterHolder<B> &&
              Context& context, typename B::Cache& cache) {
   constant.forward(read, write, mask, context);
   constant.forward(read, write, mask, context, &cache);
+  block.backward(read, cache, write, context);
+};
+
+/// A block that maps images [batch, height, width, channels].
+template <class B, class T>
+concept SpatialBlock = ParameterHolder<B> &&
+    requires(B& block, const B& constant, const ConstImagesView<T>& read, const ImagesView<T>& write, Context& context,
+             typename B::Cache& cache) {
+  constant.forward(read, write, context);
+  constant.forward(read, write, context, &cache);
   block.backward(read, cache, write, context);
 };
 

@@ -5,6 +5,7 @@
 #include <eigenformer/kernels/attention.hpp>
 #include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
+#include <eigenformer/kernels/depthwise.hpp>
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
@@ -69,6 +70,13 @@
   extern_or_nothing template void gru_cell_backward<T>(const CellBackwardRow<T>&, InstructionSet);                     \
   extern_or_nothing template void rotate_pairs<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);        \
   extern_or_nothing template void rotate_halves<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);       \
+  extern_or_nothing template Index depthwise_lanes<T>(InstructionSet);                                                 \
+  extern_or_nothing template Index depthwise_scratch<T>(const DepthwiseStrip&, InstructionSet);                        \
+  extern_or_nothing template void depthwise<T>(const DepthwiseImage<T>&, const DepthwiseStrip&, const T*, const T*,    \
+                                               const DepthwisePixels<T>&, T*, InstructionSet);                         \
+  extern_or_nothing template void depthwise_backward_weight<T>(const DepthwiseImage<T>&, const DepthwiseStrip&,        \
+                                                               const DepthwisePixels<const T>&, T*, T*,                \
+                                                               InstructionSet);                                        \
   extern_or_nothing template void turns<T>(double, const double*, Index, double*, double*, InstructionSet);            \
   extern_or_nothing template void add_turns<T>(const Turns&, const Turns&, Index, T*, T*, InstructionSet);             \
   extern_or_nothing template Index attention_forward_scratch<T>(Index, Index, InstructionSet);                         \
