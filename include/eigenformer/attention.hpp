@@ -10,6 +10,7 @@
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/attention_views.hpp>
+#include <eigenformer/attention/from_multi_head.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>

@@ -4,6 +4,7 @@
 // Whole models made of blocks.
 
 #include <eigenformer/model/decoder.hpp>
+#include <eigenformer/model/decoder_from_multi_head.hpp>
 #include <eigenformer/model/decoder_options.hpp>
 #include <eigenformer/model/llama2c.hpp>
 #include <eigenformer/model/llama2c_file.hpp>
