@@ -15,5 +15,7 @@
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
 #include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/memory.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
+#include <eigenformer/attention/projected_memory.hpp>
