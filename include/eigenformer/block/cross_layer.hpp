@@ -33,6 +33,7 @@ class CrossLayer : public Block<CrossLayer<Norm, Mixer, FeedForward, Order, Cros
     detail::options_of<CrossMixer> cross_attention;  ///< of the attention to the memory
     detail::options_of<FeedForward> feed_forward;
   };
+  /// What forward keeps for backward.
   struct Cache : Base::Cache {
     typename Norm::Cache cross_attention_norm;   ///< of the branch with cross-attention
     typename CrossMixer::Cache cross_attention;  ///< of the attention to the memory

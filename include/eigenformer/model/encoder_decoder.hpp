@@ -7,27 +7,16 @@
 #include <eigenformer/block/post_norm.hpp>
 #include <eigenformer/block/stack.hpp>
 #include <eigenformer/linear/tied_output.hpp>
+#include <eigenformer/model/encoder_decoder_options.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/position/sinusoidal.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// Sizes and constants of an EncoderDecoder; by default those of the base model of Vaswani et al. 2017, table 3.
-struct EncoderDecoderOptions {
-  Index vocabulary = 0;
-  Index dim = 512;
-  Index encoder_layers = 6;
-  Index decoder_layers = 6;
-  Index heads = 8;
-  Index hidden = 4 * dim;  ///< inside the feed-forward blocks
-  double epsilon = 1e-5;   ///< of the norms
-  /// of the first embedding weights, which are normal; multiplied by sqrt(dim) they have deviation 1
-  double embedding_deviation = 1 / std::sqrt(static_cast<double>(dim));
-};
-
 /// What an encoder reads.
 ///   tokens: [B, T], or [T] of one sequence    lengths: [B], of the sequences that are not padding; empty if all are whole
 struct Source {
+  /// Tensors and lists of tokens are sources as they are.
   template <class Tokens>
   requires std::is_convertible_v<const Tokens&, TokensView> Source(const Tokens& sequences,
                                                                    std::span<const Index> live = {})
@@ -76,12 +65,12 @@ class EncoderDecoder : public Block<EncoderDecoder<T, EncoderLayer, DecoderLayer
   using Scalar = T;
   using Options = EncoderDecoderOptions;
   struct Cache {
-    typename Embedding<T>::Cache source;  ///< the embedding as it read the source
-    typename Stack<EncoderLayer>::Cache encoder;
-    typename FinalNorm::Cache encoder_norm;
-    typename Embedding<T>::Cache target;  ///< the embedding as it read the target
-    typename Stack<DecoderLayer>::Cache decoder;
-    typename FinalNorm::Cache decoder_norm;
+    typename Embedding<T>::Cache source;          ///< the embedding as it read the source
+    typename Stack<EncoderLayer>::Cache encoder;  ///< of the layers that read the source
+    typename FinalNorm::Cache encoder_norm;       ///< of what they give
+    typename Embedding<T>::Cache target;          ///< the embedding as it read the target
+    typename Stack<DecoderLayer>::Cache decoder;  ///< of the layers that read target and memory
+    typename FinalNorm::Cache decoder_norm;       ///< of what they give
     typename TiedOutput<T>::Cache output;
     std::array<Index, 3> source_extents{};  ///< B, T, D
     std::array<Index, 3> target_extents{};  ///< B, S, D
@@ -231,12 +220,12 @@ class EncoderDecoder : public Block<EncoderDecoder<T, EncoderLayer, DecoderLayer
     visit("decoder_norm", self.decoder_norm);
   }
 
-  Embedding<T> embedding;  ///< of source, target and output
-  SinusoidalPositions<T> positions;
-  Stack<EncoderLayer> encoder;
-  FinalNorm encoder_norm;  ///< of what the encoder gives
-  Stack<DecoderLayer> decoder;
-  FinalNorm decoder_norm;  ///< of what the decoder gives
+  Embedding<T> embedding;            ///< of source, target and output
+  SinusoidalPositions<T> positions;  ///< added to both
+  Stack<EncoderLayer> encoder;       ///< the layers that read the source
+  FinalNorm encoder_norm;            ///< of what they give
+  Stack<DecoderLayer> decoder;       ///< the layers that read target and memory
+  FinalNorm decoder_norm;            ///< of what they give
   TiedOutput<T> output;
 
  private:
