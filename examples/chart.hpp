@@ -123,20 +123,23 @@ class PanelDrawing {
 /// The panels side by side, above one legend: that of the first panel's curves. A label of y that repeats the one to its
 /// left is left out.
 inline std::string drawn(const std::vector<Panel>& panels) {
-  const double all = left + static_cast<double>(panels.size()) * (width + left) + gap;
-  const double total = top + height + below;
-  std::string svg = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 " + number(all) + " " + number(total) +
-                    "' font-family='sans-serif' font-size='12' fill='#222222'>\n<rect width='100%' height='100%' "
-                    "fill='white'/>\n";
-  std::string y_label;
+  std::string body, y_label;
   double x = left + 10;
   for (const Panel& panel : panels) {
+    const bool own_label = panel.y.label != y_label;
+    if (own_label && !y_label.empty()) x += 30;
     const PanelDrawing drawing(panel, x);
-    svg += drawing.text();
-    if (panel.y.label != y_label) svg += drawing.y_label();
+    body += drawing.text();
+    if (own_label) body += drawing.y_label();
     y_label = panel.y.label;
     x += width + left;
   }
+  const double all = x + gap - 10;
+  const double total = top + height + below;
+  std::string svg = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 " + number(all) + " " + number(total) +
+                    "' font-family='sans-serif' font-size='12' fill='#222222'>\n<rect width='100%' height='100%' "
+                    "fill='white'/>\n" +
+                    body;
   const std::vector<Curve>& curves = panels.front().curves;
   for (std::size_t i = 0; i < curves.size(); ++i) {
     const double from = left + 10 + 320 * static_cast<double>(i % 3);
