@@ -239,6 +239,24 @@ TYPED_TEST(EncoderDecoder, steps_equal_one_forward) {
   }
 }
 
+TYPED_TEST(EncoderDecoder, a_list_of_tokens_is_one_sequence) {
+  using T = TypeParam;
+  const ef::Transformer<T> model(small(), ef::Random(3));
+  const std::vector<std::int32_t> source = {3, 11, 2, 17}, target = {5, 1, 23};
+  ef::Context context;
+  ef::Matrix<T> logits(3, vocabulary), next(1, vocabulary);
+  model.forward(target, logits, source, context);
+  const ef::TokensView as_batch(target.data(), {1, 3});
+  ef::Tensor<T, 3> of_batch(1, 3, vocabulary);
+  model.forward(as_batch, of_batch, ef::TokensView(source.data(), {1, 4}), context);
+  EXPECT_TRUE(support::bit_equal(logits, of_batch));
+  auto key_values = model.key_values(source, {.capacity = 3}, context);
+  model.next_logits(target, next, key_values, context);
+  EXPECT_EQ(key_values.position, 3);
+  EXPECT_TRUE(support::within(support::worst_row_nmse(next, ef::Matrix<T>(logits.row(2)), vocabulary),
+                              12 * tolerance::attention_row_nmse<T>(1)));
+}
+
 TYPED_TEST(EncoderDecoder, a_copied_sequence_goes_on_as_the_other_would) {
   using T = TypeParam;
   const ef::Transformer<T> model(small(), ef::Random(3));
@@ -246,11 +264,15 @@ TYPED_TEST(EncoderDecoder, a_copied_sequence_goes_on_as_the_other_would) {
   ef::Context context;
   auto key_values = model.key_values(source, {.capacity = 4, .sequences = 2}, context);
   ef::Matrix<T> logits(2, vocabulary);
-  model.next_logits(std::vector<std::int32_t>{3, 4}, logits, key_values, context);
-  model.next_logits(std::vector<std::int32_t>{5, 6}, logits, key_values, context);
+  Tokens tokens(2, 1);
+  for (const std::int32_t token : {3, 5}) {
+    tokens.setValues({{token}, {token + 1}});
+    model.next_logits(tokens, logits, key_values, context);
+  }
   EXPECT_NE(logits.row(0), logits.row(1));
   key_values.copy_sequence(0, 1);
-  model.next_logits(std::vector<std::int32_t>{7, 7}, logits, key_values, context);
+  tokens.setConstant(7);
+  model.next_logits(tokens, logits, key_values, context);
   EXPECT_TRUE(support::bit_equal(ef::Matrix<T>(logits.row(0)), ef::Matrix<T>(logits.row(1))));
 }
 
@@ -305,7 +327,7 @@ TYPED_TEST(EncoderDecoder, a_step_of_decoding_allocates_nothing) {
     auto key_values = model.key_values(random_tokens(2, 9, 1), {.capacity = 31, .sequences = 2}, context);
     const auto kept = key_values;
     ef::Matrix<T> logits(4, vocabulary);
-    const std::vector<std::int32_t> tokens = {5, 6, 7, 8};
+    const Tokens tokens = random_tokens(4, 1, 2);
     // Scratch memory may grow with the number of keys, so the longest step goes first.
     while (key_values.position < 31) model.next_logits(tokens, logits, key_values, context);
     key_values = kept;

@@ -165,13 +165,11 @@ class EncoderDecoder : public Block<EncoderDecoder<T, EncoderLayer, DecoderLayer
     if (result.lengths.empty()) result.lengths.assign(static_cast<std::size_t>(extents[0]), extents[1]);
     return result;
   }
-  /// The logits of what follows the tokens, which follow those already there.   tokens: [n B, S] or [n B] with one for
-  /// each sequence    logits: [n B, vocabulary]
+  /// The logits of what follows the tokens, which follow those already there.   tokens: [n B, S], or [S] of one sequence
+  /// logits: [n B, vocabulary]
   void next_logits(TokensView tokens, RowsView<T> logits, KeyValues& key_values, Context& context) const {
-    const Shape& shape = tokens.shape();
-    require(shape.rank() >= 1 && shape.rank() <= 2 && shape[-1] > 0, block,
-            "expected tokens [batch, length] or [batch], got shape ", shape);
-    const std::array<Index, 3> extents = {shape[0], shape.rank() == 2 ? shape[1] : 1, embedding.output_features()};
+    const std::array<Index, 3> extents = extents_of(tokens, "target");
+    require(extents[1] > 0, block, "expected at least one token, got shape ", tokens.shape());
     check_logits(tokens, logits, extents[0]);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
