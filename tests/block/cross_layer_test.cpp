@@ -237,7 +237,8 @@ TEST(CrossLayer, rejects_what_does_not_fit_and_writes_nothing) {
             }),
             "CrossLayer: expected y of shape [2, 7, 14], got [2, 7, 15]");
   EXPECT_THROW(layer.key_values(narrow, {.capacity = 7}, context), ef::ShapeError);
-  EXPECT_THROW(layer.key_values(memory, {.capacity = 7, .sequences = 0}, context), ef::OptionError);
+  EXPECT_EQ(message_of([&] { layer.key_values(memory, {.capacity = 7, .sequences = 0}, context); }),
+            "CrossLayer: expected sequences of at least 1, got 0");
   EXPECT_THROW(layer.key_values(memory, {.capacity = -1}, context), ef::OptionError);
   auto key_values = layer.key_values(other, {.capacity = 7}, context);
   EXPECT_THROW(layer.forward(x, y, ef::Causal{}, ef::NoMask{}, key_values, context), ef::ShapeError);
