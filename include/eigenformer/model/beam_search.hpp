@@ -173,6 +173,7 @@ std::vector<std::vector<Hypothesis>> beam_search(const Model& model, const Sourc
     }
   }
   std::vector<std::vector<Hypothesis>> found;
+  found.reserve(all.size());
   for (const detail::Beam& beam : all) found.push_back(beam.finished());
   return found;
 }
