@@ -6,7 +6,7 @@
 
 #include <eigenformer/kernels/compiled/kernels.hpp>
 
-#include "drawing.hpp"
+#include "chart.hpp"
 #include "experiment.hpp"
 #include "train_language_model/baseline.hpp"
 
@@ -43,11 +43,15 @@ std::vector<double> smoothed(std::vector<double> y) {
 }
 
 /// One learning rate: a row of the table and a curve for each competitor.
-Panel compare(const std::vector<Competitor>& competitors, const Text& text, double rate, double unigram,
-              const Setting& setting) {
+chart::Panel compare(const std::vector<Competitor>& competitors, const Text& text, double rate, double unigram,
+                     const Setting& setting) {
   char title[64];
   std::snprintf(title, sizeof title, "learning rate %g", rate);
-  Panel panel = {title, {}};
+  chart::Panel panel = {.title = title,
+                        .x = {.label = "step", .highest = static_cast<double>(setting.steps)},
+                        .y = {.label = "training loss, bits per byte", .lowest = 2, .highest = 8}};
+  std::vector<double> steps;
+  for (long step = 1; step <= setting.steps; ++step) steps.push_back(static_cast<double>(step));
   for (const Competitor& competitor : competitors) {
     const Outcome outcome = competitor.train(text, rate, setting);
     // Worse than counting bytes is no learning. Written so that what is no number counts as diverged.
@@ -55,7 +59,7 @@ Panel compare(const std::vector<Competitor>& competitors, const Text& text, doub
     std::printf("%-29s  %-13g  %8.3f  %7.1f  %s\n", competitor.name.c_str(), rate, outcome.held_out,
                 outcome.steps_per_second, learnt ? "learnt" : "diverged");
     std::fflush(stdout);
-    panel.curves.push_back({competitor.name, competitor.color, competitor.post, smoothed(outcome.training)});
+    panel.curves.push_back({competitor.name, competitor.color, competitor.post, steps, smoothed(outcome.training)});
   }
   return panel;
 }
@@ -70,11 +74,12 @@ int run(const Setting& setting, const std::string& picture) {
   enter<ef::RmsNorm<float>, PlainEnds>(competitors, "RmsNorm", "#2ca02c");
   enter<ef::ScaleNorm<float>, FixedEnds>(competitors, "ScaleNorm + FixNorm", "#d62728");
   std::printf("%ld steps of %ld x %ld bytes, %ld layers of %ld features; counting bytes gives %.3f bits per byte\n\n",
-              setting.steps, setting.batch, setting.length, setting.sizes.layers, setting.sizes.dim, unigram);
+              setting.steps, setting.windows.batch, setting.windows.length, setting.sizes.layers, setting.sizes.dim,
+              unigram);
   std::printf("%-29s  %-13s  %8s  %7s\n", "", "learning rate", "held out", "steps/s");
-  std::vector<Panel> panels;
+  std::vector<chart::Panel> panels;
   for (const double rate : {2e-3, 2e-2}) panels.push_back(compare(competitors, text, rate, unigram, setting));
-  file << drawn(panels, {.x = "step", .y = "training loss, bits per byte", .lowest = 2, .highest = 8});
+  file << chart::drawn(panels);
   std::printf("\ndrawn to '%s'\n", picture.c_str());
   return file.flush() ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 
 #include "training.hpp"
 
+#include "byte_training.hpp"
 #include "progress.hpp"
 
 #include <eigenformer/train/clip.hpp>
@@ -15,22 +16,6 @@ namespace ef = eigenformer;
 using ef::Index;
 
 namespace {
-
-/// Windows of text: what the model reads, and for each byte the one that follows.
-struct Windows {
-  ef::Tensor<std::int32_t, 2> tokens;   ///< [batch, length]
-  ef::Tensor<std::int32_t, 2> targets;  ///< [batch, length]
-
-  Windows(Index batch, Index length) : tokens(batch, length), targets(batch, length) {}
-
-  void read(Index window, const std::string& text, std::size_t begin) {
-    for (Index i = 0; i < tokens.dimension(1); ++i) {
-      const auto at = begin + static_cast<std::size_t>(i);
-      tokens(window, i) = static_cast<unsigned char>(text[at]);
-      targets(window, i) = static_cast<unsigned char>(text[at + 1]);
-    }
-  }
-};
 
 double loss_of(const Model& model, const Windows& windows, ef::Context& context) {
   ef::Tensor<float, 3> logits = model.output_like(windows.tokens);

@@ -3,6 +3,7 @@
 
 // Arrangements of other blocks.
 
+#include <eigenformer/block/cross_layer.hpp>
 #include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/efficient_vit_block.hpp>
 #include <eigenformer/block/feed_forward.hpp>
@@ -10,6 +11,7 @@
 #include <eigenformer/block/gru_cell.hpp>
 #include <eigenformer/block/layer.hpp>
 #include <eigenformer/block/lstm_cell.hpp>
+#include <eigenformer/block/norm_order.hpp>
 #include <eigenformer/block/parallel_block.hpp>
 #include <eigenformer/block/parts.hpp>
 #include <eigenformer/block/post_norm.hpp>

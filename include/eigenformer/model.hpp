@@ -3,8 +3,13 @@
 
 // Whole models made of blocks.
 
+#include <eigenformer/model/beam_search.hpp>
 #include <eigenformer/model/decoder.hpp>
+#include <eigenformer/model/decoder_from_multi_head.hpp>
 #include <eigenformer/model/decoder_options.hpp>
+#include <eigenformer/model/encoder_decoder.hpp>
+#include <eigenformer/model/encoder_decoder_options.hpp>
+#include <eigenformer/model/greedy_search.hpp>
 #include <eigenformer/model/llama2c.hpp>
 #include <eigenformer/model/llama2c_file.hpp>
 #include <eigenformer/model/llama_checkpoint.hpp>
@@ -12,3 +17,4 @@
 #include <eigenformer/model/llama_config_parser.hpp>
 #include <eigenformer/model/llama_config_reader.hpp>
 #include <eigenformer/model/llama_parameters.hpp>
+#include <eigenformer/model/search_options.hpp>

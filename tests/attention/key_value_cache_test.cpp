@@ -115,6 +115,32 @@ TEST(KeyValueCache, a_copy_goes_its_own_way) {
   EXPECT_NE(cache.segment().keys.at<float>(0, 0, 0), copy.segment().keys.at<float>(0, 0, 0));
 }
 
+TEST(KeyValueCache, copies_a_sequence_over_another) {
+  ef::KeyValueCache<float> cache(options);
+  const Positions three(3);
+  cache.append(three.keys, three.values);
+  const ef::KeyValueCache<float> before = cache;
+  cache.copy_sequence(1, 0);
+  EXPECT_EQ(cache.length(), 3);
+  for (Index b = 0; b < 2; ++b) {
+    for (Index l = 0; l < 3; ++l) {
+      for (Index h = 0; h < 3; ++h) {
+        for (Index d = 0; d < 2; ++d) EXPECT_EQ(cache.segment().keys.at<float>(b, l, h)[d], three.keys(1, l, h, d));
+        for (Index e = 0; e < 7; ++e) EXPECT_EQ(cache.segment().values.at<float>(b, l, h)[e], three.values(1, l, h, e));
+      }
+    }
+  }
+  const Positions two(2);
+  cache.append(two.keys, two.values);  // each goes its own way again
+  EXPECT_EQ(cache.segment().keys.at<float>(0, 4, 2)[1], two.keys(0, 1, 2, 1));
+  EXPECT_EQ(cache.segment().values.at<float>(1, 3, 0)[6], two.values(1, 0, 0, 6));
+  cache.copy_sequence(1, 1);
+  EXPECT_EQ(cache.segment().values.at<float>(1, 3, 0)[6], two.values(1, 0, 0, 6));
+  EXPECT_EQ(before.segment().keys.at<float>(0, 0, 0)[0], three.keys(0, 0, 0, 0));
+  EXPECT_THROW(cache.copy_sequence(2, 0), ef::ValueError);
+  EXPECT_THROW(cache.copy_sequence(0, -1), ef::ValueError);
+}
+
 TEST(KeyValueCache, rejects_options_and_tensors_that_do_not_fit) {
   EXPECT_THROW(ef::KeyValueCache<float>({.batch = 0, .capacity = 5, .kv_heads = 3, .head_dim = 2}), ef::OptionError);
   EXPECT_THROW(ef::KeyValueCache<float>({.capacity = -1, .kv_heads = 3, .head_dim = 2}), ef::OptionError);

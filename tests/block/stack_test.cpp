@@ -2,9 +2,13 @@
 
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/multi_head_attention.hpp>
+#include <eigenformer/block/cross_layer.hpp>
+#include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/gated_feed_forward.hpp>
 #include <eigenformer/block/pre_norm.hpp>
 #include <eigenformer/block/stack.hpp>
+#include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 
 #include <gtest/gtest.h>
@@ -29,9 +33,21 @@ ef::Stack<Layer> stack(Index count) {
                           ef::Random(1));
 }
 
-ef::Tensor<double, 3> random_input(Index batch, Index length) {
+using WithMemory =
+    ef::PostNormCross<ef::LayerNorm<double>, ef::MultiHeadAttention<double>, ef::FeedForward<double, ef::Relu>>;
+
+ef::Stack<WithMemory> stack_with_memory(Index count) {
+  return ef::Stack<WithMemory>({.count = count,
+                                .layer = {.norm = {.dim = 12},
+                                          .attention = {.dim = 12, .heads = 2},
+                                          .cross_attention = {.dim = 12, .heads = 3, .memory_dim = 7},
+                                          .feed_forward = {.dim = 12, .hidden = 17}}},
+                               ef::Random(1));
+}
+
+ef::Tensor<double, 3> random_input(Index batch, Index length, Index dim = 12) {
   support::Generator random(1);
-  ef::Tensor<double, 3> x(batch, length, 12);
+  ef::Tensor<double, 3> x(batch, length, dim);
   support::fill(x, support::Distribution::normal, random);
   return x;
 }
@@ -98,4 +114,57 @@ TEST(Stack, rejects_other_numbers_of_caches_and_layers) {
   EXPECT_THROW(block.backward(x, empty, y, context), ef::ShapeError);
   EXPECT_TRUE(support::bit_equal(x, y));
   EXPECT_THROW(stack(-1), ef::OptionError);
+}
+
+TEST(Stack, of_layers_with_a_memory_equals_them_one_after_the_other) {
+  const ef::Tensor<double, 3> x = random_input(2, 5), memory = random_input(2, 4, 7);
+  for (const Index count : {0, 1, 2, 3}) {
+    const ef::Stack<WithMemory> block = stack_with_memory(count);
+    ef::Tensor<double, 3> expected = x;
+    for (const WithMemory& layer : block.layers) {
+      expected = layer(expected, ef::Causal{}, ef::Memory{memory, ef::NoMask{}});
+    }
+    EXPECT_TRUE(support::bit_equal(block(x, ef::Causal{}, ef::Memory{memory, ef::NoMask{}}), expected)) << count;
+  }
+}
+
+TEST(Stack, adds_up_what_its_layers_give_back_to_the_memory) {
+  const ef::Tensor<double, 3> x = random_input(2, 5), memory = random_input(2, 4, 7);
+  for (const Index count : {0, 1, 2, 3}) {
+    ef::Stack<WithMemory> block = stack_with_memory(count);
+    ef::Context context;
+    ef::Stack<WithMemory>::Cache cache;
+    ef::Tensor<double, 3> y(2, 5, 12), dx(2, 5, 12), dmemory(2, 4, 7), part(2, 4, 7), expected(2, 4, 7);
+    dmemory.setConstant(17);  // written, not added to
+    expected.setZero();
+    block.forward(x, y, ef::Causal{}, ef::Memory{memory, ef::NoMask{}}, context, &cache);
+    ef::Tensor<double, 3> d = x;
+    for (std::size_t i = block.layers.size(); i-- > 0;) {
+      block.layers[i].backward(d, cache.layers[i], d, part, context);
+      expected = part + expected;
+    }
+    block.backward(x, cache, dx, dmemory, context);
+    EXPECT_TRUE(support::bit_equal(dx, d)) << count;
+    EXPECT_TRUE(support::bit_equal(dmemory, expected)) << count;
+  }
+}
+
+TEST(Stack, of_layers_with_a_memory_goes_step_by_step) {
+  const ef::Stack<WithMemory> block = stack_with_memory(3);
+  const ef::Tensor<double, 3> x = random_input(2, 5), memory = random_input(2, 4, 7);
+  const ef::Tensor<double, 3> whole = block(x, ef::Causal{}, ef::Memory{memory, ef::NoMask{}});
+  ef::Context context;
+  auto key_values = block.key_values(memory, {.capacity = 5}, context);
+  ASSERT_EQ(key_values.size(), 3U);
+  for (Index l = 0; l < 5; ++l) {
+    const std::array<Index, 3> at = {0, l, 0}, size = {2, 1, 12};
+    const ef::Tensor<double, 3> one = x.slice(at, size), expected = whole.slice(at, size);
+    ef::Tensor<double, 3> y(2, 1, 12);
+    block.forward(one, y, ef::Causal{}, ef::NoMask{}, key_values, context);
+    EXPECT_TRUE(
+        within(support::worst_row_nmse(y, expected, 12), 12 * support::tolerance::attention_row_nmse<double>(1)));
+  }
+  key_values.pop_back();
+  ef::Tensor<double, 3> y(2, 5, 12);
+  EXPECT_THROW(block.forward(x, y, ef::Causal{}, ef::NoMask{}, key_values, context), ef::ShapeError);
 }

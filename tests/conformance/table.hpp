@@ -8,6 +8,7 @@
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/attention/multi_query_attention.hpp>
 #include <eigenformer/attention/strided.hpp>
+#include <eigenformer/block/cross_layer.hpp>
 #include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/efficient_vit_block.hpp>
 #include <eigenformer/block/feed_forward.hpp>
@@ -27,6 +28,7 @@
 #include <eigenformer/linear/linear.hpp>
 #include <eigenformer/linear/packed_linear.hpp>
 #include <eigenformer/model/decoder.hpp>
+#include <eigenformer/model/encoder_decoder.hpp>
 #include <eigenformer/norm/batch_norm.hpp>
 #include <eigenformer/norm/group_norm.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
@@ -40,6 +42,7 @@
 #include <eigenformer/position/sinusoidal.hpp>
 
 #include "conformance/block_subject.hpp"
+#include "conformance/own_memory.hpp"
 
 namespace conformance {
 
@@ -267,6 +270,27 @@ std::vector<Row<T>> table() {
   add_recurrent("Lstm_with_layer_norm_of_its_cells", std::type_identity<ef::LstmCell<T, Normed, ef::NormedState>>());
   add_recurrent("Gru", std::type_identity<ef::GruCell<T>>());
   add_recurrent("Gru_with_layer_norm", std::type_identity<ef::GruCell<T, Normed>>());
+  const auto add_cross = [&]<class Order>(std::string name, std::type_identity<Order>) {
+    add(
+        std::move(name), Features{38},
+        [](ef::Random random) {
+          using Layer = ef::CrossLayer<ef::LayerNorm<T>, ef::MultiHeadAttention<T>, ef::FeedForward<T, ef::Relu>, Order,
+                                       ef::MultiQueryAttention<T>>;
+          return OwnMemory<Layer>(Layer({.norm = {.dim = 38},
+                                         .attention = {.dim = 38, .heads = 2},
+                                         .cross_attention = {.dim = 38, .heads = 3, .head_dim = 10},
+                                         .feed_forward = {.dim = 38, .hidden = 53}},
+                                        random.split()));
+        },
+        ef::Causal{});
+  };
+  add_cross("CrossLayer", std::type_identity<ef::NormAfter>());
+  add_cross("CrossLayer_with_norms_before", std::type_identity<ef::NormBefore>());
+  add("EncoderDecoder", Tokens{29}, [](ef::Random random) {
+    return OwnSource<ef::Transformer<T>>(ef::Transformer<T>(
+        {.vocabulary = 29, .dim = 42, .encoder_layers = 2, .decoder_layers = 3, .heads = 3, .hidden = 53},
+        random.split()));
+  });
   add("Decoder", Tokens{29}, [](ef::Random random) {
     return ef::LlamaDecoder<T>({.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53},
                                random.split());

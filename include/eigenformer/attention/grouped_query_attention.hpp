@@ -64,6 +64,19 @@ class GroupedQueryAttention
         key_norm(query_norm),
         inner_norm(detail::norm_over<InnerNorm>(options.heads * options.value_dim, options.inner_norm)),
         position(make_position(random)) {}
+  /// The same attention under other default options: that of MultiHeadAttention as grouped-query attention.
+  template <class Other>
+  requires(!std::same_as<Other, Chosen>) explicit GroupedQueryAttention(
+      const GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Other>& other)
+      : options(other.options),
+        query(other.query),
+        key(other.key),
+        value(other.value),
+        output(other.output),
+        query_norm(other.query_norm),
+        key_norm(other.key_norm),
+        inner_norm(other.inner_norm),
+        position(other.position) {}
 
   Index input_features() const { return options.dim; }
   Index output_features() const { return options.dim; }

@@ -96,6 +96,18 @@ class KeyValueCache {
     length_ = count;
   }
 
+  /// Sequence `to` becomes a copy of sequence `from`, as when one of several continuations is dropped for another.
+  void copy_sequence(Index from, Index to) {
+    require<ValueError>(from >= 0 && from < options_.batch && to >= 0 && to < options_.batch, "KeyValueCache",
+                        "expected sequences in 0 .. ", options_.batch - 1, ", got ", from, " and ", to);
+    const auto copy_of = [&](Storage* data, Index row) {
+      if (from != to)
+        std::copy_n(data + from * options_.capacity * row, length_ * row, data + to * options_.capacity * row);
+    };
+    copy_of(keys_.data(), options_.kv_heads * options_.head_dim);
+    copy_of(values_.data(), options_.kv_heads * options_.value_dim);
+  }
+
   /// Positions that can be attended to, once there are `more`: all of them.
   Index kept(Index more = 0) const { return length_ + more; }
   /// What is there, to attend to.

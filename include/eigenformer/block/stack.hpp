@@ -1,7 +1,9 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/attention/memory.hpp>
 #include <eigenformer/block/parts.hpp>
+#include <eigenformer/block/residual.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -9,6 +11,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// or a decoder. Parameters are named by the layer's number, `0.attention.query.weight`.
 ///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With a vector of key/value
 ///              caches, one for each layer, in place of the cache, the positions that follow those already there
+/// Layers with a memory (CrossLayer) each attend to the same one; dmemory is the sum of what they give.
 ///   throws OptionError for a negative number of layers, ShapeError for an x, y, dy or dx that does not fit or another
 ///          number of caches, and what the layers throw
 template <class Layer>
@@ -49,6 +52,35 @@ class Stack : public Block<Stack<Layer>> {
     });
   }
 
+  template <class Mask, class MemoryMask>
+  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask,
+               const Memory<Scalar, MemoryMask>& memory, Context& context, Cache* cache = nullptr) const {
+    if (cache) cache->layers.resize(layers.size());
+    run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
+      layers[i].forward(from, to, mask, memory, context, cache ? &cache->layers[i] : nullptr);
+    });
+  }
+  template <class Mask, class MemoryMask, class Storage>
+  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask, const MemoryMask& memory_mask,
+               std::vector<CrossKeyValues<Scalar, Storage>>& key_values, Context& context) const {
+    check_count(key_values.size());
+    run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
+      layers[i].forward(from, to, mask, memory_mask, key_values[i], context);
+    });
+  }
+
+  void backward(ConstTensorView<Scalar, 3> dy, const Cache& cache, TensorView<Scalar, 3> dx,
+                TensorView<Scalar, 3> dmemory, Context& context) {
+    check_count(cache.layers.size());
+    if (layers.empty()) std::fill_n(dmemory.data(), dmemory.size(), Scalar(0));
+    ScratchScope scope(context.scratch());
+    const TensorView<Scalar, 3> part = detail::scratch_like<Scalar>(scope, dmemory);
+    const std::size_t last = layers.size() - 1;
+    run(dy, dx, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
+      layers[last - i].backward(from, cache.layers[last - i], to, i == 0 ? dmemory : part, context);
+      if (i > 0) residual<Scalar>(part, dmemory, dmemory, context);
+    });
+  }
   void backward(ConstTensorView<Scalar, 3> dy, const Cache& cache, TensorView<Scalar, 3> dx, Context& context) {
     check_count(cache.layers.size());
     const std::size_t last = layers.size() - 1;
@@ -62,6 +94,13 @@ class Stack : public Block<Stack<Layer>> {
     std::vector<decltype(std::declval<const Layer&>().key_value_cache(batch, capacity))> caches;
     for (const Layer& layer : layers) caches.push_back(layer.key_value_cache(batch, capacity));
     return caches;
+  }
+  /// What to go step by step with for each layer with a memory.   memory: [B, T, D_memory]
+  template <StorageOf<Scalar> Storage = Scalar>
+  auto key_values(ConstTensorView<Scalar, 3> memory, const CrossKeyValuesOptions& options, Context& context) const {
+    std::vector<CrossKeyValues<Scalar, Storage>> result;
+    for (const Layer& layer : layers) result.push_back(layer.template key_values<Storage>(memory, options, context));
+    return result;
   }
 
   static void members(auto& self, auto&& visit) { visit("", self.layers); }
