@@ -61,7 +61,7 @@ T widened(Float16 x) {
   const std::uint32_t magnitude = bits & 0x7fffU;
   const std::uint32_t sign = (bits & 0x8000U) << 16U;
   const std::uint32_t raised = (magnitude << 13U) + (112U << 23U);
-  if (magnitude - 0x0400U < 0x7800U) [[likely]] {
+  if (magnitude >= 0x0400U && magnitude < 0x7c00U) [[likely]] {
     return static_cast<T>(std::bit_cast<float>(raised | sign));
   }
   // Infinite or NaN, or zero and the denormal ones.
