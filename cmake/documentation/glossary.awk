@@ -102,6 +102,35 @@ BEGIN {
   meaning["beta1"] = "Decay of the running mean of gradients."
   meaning["beta2"] = "Decay of the running mean of squared gradients."
 
+  meaning["sinks"] = "[heads], numbers that take part in the softmax without a value; none if empty."
+  meaning["first_segment"] = "[batch + 1], from which segment on each sequence has its own; empty where all share theirs."
+  meaning["live_bits"] = "Which keys a query attends to where they are no single run: bit i is key first + i."
+  meaning["live"] = "Which scores or blocks live, row by row; true lets attend. Not owned."
+  meaning["block_queries"] = "Queries of a block."
+  meaning["block_keys"] = "Keys of a block."
+  meaning["first"] = "The first of several."
+  meaning["second"] = "The second of two."
+  meaning["segment"] = "What is there, to attend to."
+  meaning["bandwidth"] = "Keys that a query attends to, its own among them."
+  meaning["query_offsets"] = "The first query of each sequence, and behind the last; not owned."
+  meaning["key_offsets"] = "The first key of each sequence, and behind the last; not owned."
+  meaning["inner"] = "The mask of each sequence alone."
+  meaning["free_pages"] = "Pages that no sequence has."
+  meaning["num_buckets"] = "Number of buckets of distances."
+  meaning["direction"] = "Whether keys behind the query have buckets of their own."
+  meaning["left"] = "Keys before the own one; -1 is all of them."
+  meaning["right"] = "Keys behind the own one; -1 is all of them."
+  meaning["local"] = "Keys up to the own one that are seen whatever the stride."
+  meaning["words"] = "Words of 64 keys for each query."
+  meaning["heads_step"] = "From the numbers of one task's heads to those of the next."
+  meaning["key_step"] = "From the numbers of a key to those of the next."
+  meaning["cosine"] = "Cosines of the angles."
+  meaning["sine"] = "Sines of the angles."
+  meaning["EnvThread"] = "A thread."
+  meaning["Task"] = "A function to run."
+  meaning["OnCancel"] = "Nothing is to be done."
+  meaning["f"] = "The function."
+
   # Containers and views.
   meaning["data"] = "The first element."
   meaning["size"] = "Number of elements."
@@ -197,25 +226,28 @@ function constructor_meaning(text) {
   if (made != owner) explain("", "What " made " is made from or called with.")
   flush_held(); print; documented = 0; next
 }
+/^[A-Z][A-Za-z]*\(.*\) -> / { explain("", "From what it is made of follows its type."); flush_held(); print; documented = 0; next }
+/^    (struct|class) [A-Za-z]+ \{$/ { explain("    ", meaning[$2]); flush_held(); print; documented = 0; next }
 /^  struct [A-Za-z]+ \{$/ {
   explain("  ", meaning[$2]); flush_held(); print; nested = 1; documented = 0; next
 }
 /^  \};/ { flush_held(); print; nested = 0; documented = 0; next }
 /^ *template </ || (/^  requires / && $0 !~ "[ >]" owner "\\(") { ++held; line[held] = $0; next }
 
-# A member: indented by two, or by four within a struct of a class.
-/^  [A-Za-z]/ || (nested && /^    [A-Za-z]/) {
+# A member: indented by two, or by four or six within a struct of a class.
+/^  [A-Za-z]/ || (nested && /^    (  )?[A-Za-z]/) {
   indent = $0; sub(/[A-Za-z].*/, "", indent)
   text = $0; name = ""
+  plain = $0; while (gsub(/<[^<>]*>/, "", plain)) {}  # arguments of templates name nothing here
   if (text ~ /^  requires /) sub("requires .*[ >]" owner "\\(", owner "(", text)
   if (text ~ /^ *using [A-Za-z]+ =/) {
     name = text; sub(/^ *using /, "", name); sub(/ .*/, "", name)
   } else if (match(text, /operator( bool|->|<<|==|=|\[\]|\*)/)) {
     name = substr(text, RSTART, RLENGTH)
-  } else if (match(text, /[A-Za-z_]+\(/)) {
-    name = substr(text, RSTART, RLENGTH - 1)
-  } else if (match(text, /[A-Za-z_0-9]+( = .*|\{.*\})?;/)) {
-    name = substr(text, RSTART, RLENGTH); sub(/[^A-Za-z_0-9].*/, "", name)
+  } else if (match(plain, /[A-Za-z_]+\(/)) {
+    name = substr(plain, RSTART, RLENGTH - 1)
+  } else if (match(plain, /[A-Za-z_0-9]+( = .*|\{.*\})?;/)) {
+    name = substr(plain, RSTART, RLENGTH); sub(/[^A-Za-z_0-9].*/, "", name)
   }
   if (text !~ /\/\/\/</ && name != "" && text !~ /^ *(return|public|private|static_assert)/) {
     if (text ~ owner "&& ?[a-z]*\\)") explain(indent, "Takes over what the other had.")
