@@ -92,10 +92,10 @@ void add_channel_sums(const ChannelSums<T>& parts, Index channels, const Channel
   EIGENFORMER_DISPATCH(instruction_set, add_channel_sums<T>(parts, channels, total));
 }
 
-/// x = 1 / sqrt(x), and 0 where x is not above 0.   x: [count]
+/// x = 1 / sqrt(x), and 0 where x is not above 0, in double for norms of T, which are compiled for T alone.   x: [count]
 template <class T>
-void invert_roots(T* x, Index count, InstructionSet instruction_set) {
-  EIGENFORMER_DISPATCH(instruction_set, invert_roots<T>(x, count));
+void invert_roots(double* x, Index count, InstructionSet instruction_set) {
+  EIGENFORMER_DISPATCH(instruction_set, invert_roots<double>(x, count));
 }
 
 /// largest = max(largest, |d|) over the rows; a NaN may or may not be noticed.   largest: [channels]

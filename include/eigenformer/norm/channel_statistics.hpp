@@ -174,7 +174,7 @@ class ChannelStatistics {
       if (attempt < most_attempts && improve(tile, c, mean, variance)) settled = false;
     }
     if (!settled) return false;
-    kernels::invert_roots(roots, groups, context_.instruction_set());
+    kernels::invert_roots<T>(roots, groups, context_.instruction_set());
     for (Index g = 0; g < groups; ++g) record(tile, g);
     return true;
   }

@@ -67,7 +67,7 @@ void normalise_by(const ChannelProblem<T>& p, std::span<const T> mean, std::span
     shift[c] = -mean[c];
     roots[c] = static_cast<double>(variance[c]) + p.epsilon;
   }
-  kernels::invert_roots(roots, channels, context.instruction_set());
+  kernels::invert_roots<T>(roots, channels, context.instruction_set());
   for (Index c = 0; c < channels; ++c) p.inverse[c] = within_range<T>(roots[c]);
   for_each_row_block(p.x.rows(), channels, 4, context, [&](Index begin, Index rows) {
     p.live.for_each_run(begin, rows, [&](Index first, Index count) {

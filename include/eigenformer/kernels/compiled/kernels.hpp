@@ -50,7 +50,7 @@
   extern_or_nothing template void add_gradient_sums<T>(const GradientRows<T>&, const ChannelSums<T>&, InstructionSet); \
   extern_or_nothing template void add_channel_sums<T>(const ChannelSums<T>&, Index, const ChannelSums<T>&,             \
                                                       InstructionSet);                                                 \
-  extern_or_nothing template void invert_roots<T>(T*, Index, InstructionSet);                                          \
+  extern_or_nothing template void invert_roots<T>(double*, Index, InstructionSet);                                     \
   extern_or_nothing template void find_magnitudes<T>(const MomentRows<T>&, T*, InstructionSet);                        \
   extern_or_nothing template void normalise_channels<T>(const ChannelNormRows<T>&, InstructionSet);                    \
   extern_or_nothing template void normalise_channels_backward<T>(const ChannelGradientRows<T>&, InstructionSet);       \
