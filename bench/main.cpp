@@ -68,7 +68,7 @@ int main(int count, char** given) {
   std::vector<std::string> words = {given[0],
                                     "--benchmark_repetitions=9",
                                     "--benchmark_enable_random_interleaving=true",
-                                    "--benchmark_min_time=0.02",
+                                    "--benchmark_min_time=0.015",
                                     "--benchmark_out=eigenformer_bench.json",
                                     "--benchmark_out_format=json"};
   bench::Repetitions repetitions;
