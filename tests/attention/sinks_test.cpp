@@ -113,6 +113,15 @@ TEST(Sinks, edges) {
   ef::attention<double>({all.query.view(), all.segments(), {}, always}, {all.y.view(), nullptr}, ef::NoMask{}, {},
                         context);
   for (const double y : all.y.values()) EXPECT_EQ(y, 0);
+  // Without a key and with a sink that is never taken there is no gradient, and no NaN.
+  const std::array<Index, 1> no_keys = {0};
+  std::vector<double> dsinks = {7, 7};
+  ef::attention<double>({none.query.view(), none.segments(), {}, never}, {none.y.view(), none.log_sum_exp.data()},
+                        ef::Padding{no_keys}, {}, context);
+  ef::attention_backward<double>(
+      {none.query.view(), none.segments(), {}, never}, {none.y.view(), none.dy.view(), none.log_sum_exp.data()},
+      {none.dquery.view(), none.gradients(), nullptr, dsinks.data()}, ef::Padding{no_keys}, {}, context);
+  EXPECT_EQ(dsinks, std::vector<double>(2, 0.0));
   const std::vector<double> three(3);
   EXPECT_THROW(ef::attention<double>({all.query.view(), all.segments(), {}, three}, {all.y.view(), nullptr},
                                      ef::NoMask{}, {}, context),

@@ -5,6 +5,8 @@
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/kernels/attention.hpp>
 
+#include <limits>
+
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// What backward starts from: the results of forward and the gradient that comes in.
@@ -142,6 +144,7 @@ void run_sinks_backward(std::span<const T> sinks, const AttentionUpstream<T>& up
         T delta = 0;
         for (Index e = 0; e < y.head_dim(); ++e) delta += drow[e] * row[e];
         const T z = upstream.log_sum_exp[(b * y.heads() + h) * y.length() + s];
+        if (z < std::numeric_limits<T>::lowest()) continue;  // neither a key nor the sink is seen
         sum -= std::exp(sinks[static_cast<std::size_t>(h)] - z) * delta;
       }
     }

@@ -8,7 +8,7 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// Scores are cut into blocks of block_queries x block_keys, of which the layout says those that live. Time follows their
-/// share where blocks are multiples of 64 keys and of some 50 queries.
+/// share where blocks are multiples of 64 keys and of 48 queries (of all heads that share keys together).
 ///   live: [ceil(S / block_queries), ceil(T / block_keys)], row by row, not owned; true lets attend
 ///   throws ValueError for a block below 1, ShapeError for a layout of another size
 struct BlockSparse {

@@ -23,7 +23,8 @@ struct Both {
   }
   std::uint64_t live_bits(const AttentionExtent& extent, Index batch, Index query, Index key) const
       requires(PatternMask<First> || PatternMask<Second>) {
-    return detail::live_bits(first, extent, batch, query, key) & detail::live_bits(second, extent, batch, query, key);
+    return detail::pattern_bits(first, extent, batch, query, key) &
+           detail::pattern_bits(second, extent, batch, query, key);
   }
 };
 template <class First, class Second>

@@ -44,16 +44,26 @@ constexpr std::uint64_t low_bits(Index n) {
   return n >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << n) - 1;
 }
 
-/// What any mask lets a query see of the keys first .. first + 63.
+/// What any mask says of the keys first .. first + 63, as far as they are inside its run.
+template <AttentionMask Mask>
+std::uint64_t pattern_bits(const Mask& mask, const AttentionExtent& extent, Index batch, Index query, Index first) {
+  if constexpr (PatternMask<Mask>) {
+    return mask.live_bits(extent, batch, query, first);
+  } else {
+    return ~std::uint64_t(0);
+  }
+}
+
+/// What any mask lets a query with that run see of the keys first .. first + 63.
+template <AttentionMask Mask>
+std::uint64_t live_bits(const Mask& mask, const KeyRange& run, const AttentionExtent& extent, Index batch, Index query,
+                        Index first) {
+  const std::uint64_t inside = low_bits(run.last - first) & ~low_bits(run.first - first);
+  return inside == 0 ? 0 : inside & pattern_bits(mask, extent, batch, query, first);
+}
 template <AttentionMask Mask>
 std::uint64_t live_bits(const Mask& mask, const AttentionExtent& extent, Index batch, Index query, Index first) {
-  const KeyRange run = mask.live_keys(extent, batch, query);
-  const std::uint64_t inside = low_bits(run.last - first) & ~low_bits(run.first - first);
-  if constexpr (PatternMask<Mask>) {
-    return inside == 0 ? 0 : inside & mask.live_bits(extent, batch, query, first);
-  } else {
-    return inside;
-  }
+  return live_bits(mask, mask.live_keys(extent, batch, query), extent, batch, query, first);
 }
 
 /// What a mask lets every query see, in words of 64 keys.   bits: [B, S, ceil(T / 64)]
@@ -61,7 +71,8 @@ template <AttentionMask Mask>
 void write_live_bits(const Mask& mask, const AttentionExtent& extent, std::uint64_t* bits) {
   for (Index b = 0; b < extent.batch; ++b) {
     for (Index s = 0; s < extent.queries; ++s) {
-      for (Index key = 0; key < extent.keys; key += 64) *bits++ = live_bits(mask, extent, b, s, key);
+      const KeyRange run = mask.live_keys(extent, b, s);  // once, as a table is searched for it
+      for (Index key = 0; key < extent.keys; key += 64) *bits++ = live_bits(mask, run, extent, b, s, key);
     }
   }
 }

@@ -41,7 +41,8 @@ struct Packed {
     const Index before = key_offsets[sequence] - first;  // keys of other sequences
     if (before >= 64) return 0;
     const Index from = (std::max)(-before, Index(0));
-    const std::uint64_t bits = detail::live_bits(inner, extent_of(sequence), 0, query - query_offsets[sequence], from);
+    const std::uint64_t bits =
+        detail::pattern_bits(inner, extent_of(sequence), 0, query - query_offsets[sequence], from);
     return before > 0 ? bits << before : bits;
   }
 

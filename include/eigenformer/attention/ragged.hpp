@@ -28,7 +28,7 @@ struct Ragged {
   }
   std::uint64_t live_bits(const AttentionExtent& extent, Index batch, Index query,
                           Index first) const requires PatternMask<Inner> {
-    return detail::live_bits(inner, extent_of(extent, batch), batch, query, first);
+    return detail::pattern_bits(inner, extent_of(extent, batch), batch, query, first);
   }
 
  private:

@@ -19,28 +19,29 @@ class ScoreBias {
   ScoreBias() = default;
   /// Score (h, s, t) gets distances[h][t - s + S - 1].   distances: [H, S + T - 1]
   static ScoreBias by_distance(const T* distances, Index heads, Index queries, Index keys) {
-    return {distances, heads, queries, keys, false};
+    return {distances, heads, queries, keys, Form::by_distance};
   }
   /// Score (h, s, t) gets scores[h][s][t].   scores: [H, S, T]
   static ScoreBias dense(const T* scores, Index heads, Index queries, Index keys) {
-    return {scores, heads, queries, keys, true};
+    return {scores, heads, queries, keys, Form::dense};
   }
 
   const T* data() const { return data_; }
   Shape shape() const { return {heads_, queries_, keys_}; }
   bool empty() const { return data_ == nullptr; }
   /// Whether it has a number for each query and key.
-  bool is_dense() const { return dense_; }
+  bool is_dense() const { return form_ == Form::dense; }
 
  private:
-  ScoreBias(const T* data, Index heads, Index queries, Index keys, bool dense)
-      : data_(data), heads_(heads), queries_(queries), keys_(keys), dense_(dense) {}
+  enum class Form { by_distance, dense };
+  ScoreBias(const T* data, Index heads, Index queries, Index keys, Form form)
+      : data_(data), heads_(heads), queries_(queries), keys_(keys), form_(form) {}
 
   const T* data_ = nullptr;
   Index heads_ = 0;
   Index queries_ = 0;
   Index keys_ = 0;
-  bool dense_ = false;
+  Form form_ = Form::by_distance;
 };
 
 namespace detail {
