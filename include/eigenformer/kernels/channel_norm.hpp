@@ -9,10 +9,11 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 // rows; parameters are arrays of one number for each of these channels.
 
 /// Two sums for each channel, each as a high and a low part, so that the error does not grow with the number of rows.
-///   first, first_low, second, second_low: [channels], one after the other `stride` apart
+///   first, first_low, second, second_low: [channels], one after the other `stride` apart, and two rows to work in
 template <class T>
 struct ChannelSums {
-  T* first;  ///< [4, channels], the first of four rows
+  static constexpr Index arrays = 6;
+  T* first;  ///< [arrays, channels], the first of them
   Index stride;
 };
 
@@ -40,19 +41,24 @@ struct GradientRows {
   Home home = Home::cache;
 };
 
-/// z = (x scale + shift) factor + offset,  y = z weight + bias. y may be x itself; z may be null, for one that nobody
+/// y = (x + shift) gain + base,  z = (x + shift) factor + offset. y may be x itself; z may be null, for one that nobody
 /// needs.
 template <class T>
 struct ChannelNormRows {
-  MomentRows<T> rows;
+  const T* x;  ///< [rows, channels]
+  Index x_stride;
   T* y;  ///< [rows, channels]
   Index y_stride;
   T* z;  ///< [rows, channels]
   Index z_stride;
-  const T* factor;  ///< [channels]
-  const T* offset;  ///< [channels]
-  const T* weight;  ///< [channels]
-  const T* bias;    ///< [channels]
+  Index rows;
+  Index channels;
+  const T* shift = nullptr;   ///< [channels]
+  const T* gain = nullptr;    ///< [channels]
+  const T* base = nullptr;    ///< [channels]
+  const T* factor = nullptr;  ///< [channels], or null as z
+  const T* offset = nullptr;  ///< [channels], or null as z
+  Home home = Home::cache;
 };
 
 /// dx = dy gain - (z slope + level). dx may be dy itself.

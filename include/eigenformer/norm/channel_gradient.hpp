@@ -33,7 +33,7 @@ class ChannelGradient {
     const Index places = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
     count_ = static_cast<double>((std::max)(Index(1), p_.live.count(tiling.rows)) * tiling.group);
     for (T** const array : {&gain_, &slope_, &level_}) *array = scope_.take<T>(places * tiling.channels);
-    sums_ = scope_.take<T>(places * tiling.parts() * 4 * tiling.channels);
+    sums_ = scope_.take<T>(places * tiling.parts() * kernels::ChannelSums<T>::arrays * tiling.channels);
     weight_parts_ = p_.dweight ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
     bias_parts_ = p_.dbias ? scope_.take<T>(tiling.items * tiling.channels) : nullptr;
   }
@@ -65,7 +65,8 @@ class ChannelGradient {
   }
   T* in(T* array, const ChannelTile& tile) const { return array + tile.slot * tiling_.channels + tile.channel; }
   T* sums_of(const ChannelTile& tile, Index part) const {
-    return sums_ + (tile.slot * tiling_.parts() + part) * 4 * tiling_.channels + tile.channel;
+    constexpr Index arrays = kernels::ChannelSums<T>::arrays;
+    return sums_ + (tile.slot * tiling_.parts() + part) * arrays * tiling_.channels + tile.channel;
   }
   kernels::GradientRows<T> rows_of(const ChannelTile& tile, Index first, Index count) const {
     return {.dy = at(p_.dy, first, tile.channel),

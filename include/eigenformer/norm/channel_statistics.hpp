@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/rows.hpp>
-#include <eigenformer/kernels/channel_norm.hpp>
-#include <eigenformer/norm/channel_tiling.hpp>
+#include <eigenformer/norm/channel_factors.hpp>
 
 #include <cmath>
 
@@ -35,9 +34,14 @@ class ChannelStatistics {
       : p_(problem), tiling_(tiling), context_(context), scope_(context.scratch()) {
     const Index places = tiling.parts() == 1 ? static_cast<Index>(context.threads()) : Index(1);
     count_ = static_cast<double>(p_.live.count(tiling.rows)) * static_cast<double>(tiling.group);
-    for (T** const array : {&scale_, &shift_, &factor_, &offset_}) *array = scope_.take<T>(places * tiling.channels);
+    for (T** const array : {&scale_, &shift_, &factor_, &offset_, &gain_, &base_}) {
+      *array = scope_.take<T>(places * tiling.channels);
+    }
     for (double** const array : {&mean_, &variance_, &roots_}) *array = scope_.take<double>(places * tiling.groups());
-    sums_ = scope_.take<T>(places * tiling.parts() * 4 * tiling.channels);
+    sums_ = scope_.take<T>(places * tiling.parts() * kernels::ChannelSums<T>::arrays * tiling.channels);
+    zeros_ = scope_.take<T>(tiling.channels);
+    std::fill_n(zeros_, tiling.channels, T(0));
+    stepwise_ = scope_.take<Index>(places);
   }
 
   /// Writes y, z and the statistics.
@@ -85,7 +89,8 @@ class ChannelStatistics {
     return array + tile.slot * tiling_.groups() + tile.channel / tiling_.group;
   }
   T* sums_of(const ChannelTile& tile, Index part) const {
-    return sums_ + (tile.slot * tiling_.parts() + part) * 4 * tiling_.channels + tile.channel;
+    constexpr Index arrays = kernels::ChannelSums<T>::arrays;
+    return sums_ + (tile.slot * tiling_.parts() + part) * arrays * tiling_.channels + tile.channel;
   }
   kernels::MomentRows<T> rows_of(const ChannelTile& tile, Index first, Index count) const {
     return {.x = at(p_.x, first, tile.channel),
@@ -176,6 +181,7 @@ class ChannelStatistics {
     if (!settled) return false;
     kernels::invert_roots<T>(roots, groups, context_.instruction_set());
     for (Index g = 0; g < groups; ++g) record(tile, g);
+    stepwise_[tile.slot] = factors_of(tile).fold(tile.channels);
     return true;
   }
 
@@ -238,20 +244,24 @@ class ChannelStatistics {
     if (p_.variance) p_.variance[group] = (std::max)(0.0, variance) * back * back;
   }
 
+  ChannelFactors<T> factors_of(const ChannelTile& tile) const {
+    return {in(scale_, tile),  in(shift_, tile),         in(factor_, tile),
+            in(offset_, tile), p_.weight + tile.channel, p_.bias + tile.channel,
+            in(gain_, tile),   in(base_, tile),          zeros_};
+  }
   void write(const ChannelTile& tile, Index part) const {
     RowsView<T> y = p_.y;
     for_each_run(tile, part, [&](Index first, Index count) {
-      kernels::normalise_channels(
-          kernels::ChannelNormRows<T>{.rows = rows_of(tile, first, count),
-                                      .y = at(y, first, tile.channel),
-                                      .y_stride = p_.y.stride(),
-                                      .z = p_.z ? p_.z + first * tiling_.channels + tile.channel : nullptr,
-                                      .z_stride = tiling_.channels,
-                                      .factor = in(factor_, tile),
-                                      .offset = in(offset_, tile),
-                                      .weight = p_.weight + tile.channel,
-                                      .bias = p_.bias + tile.channel},
-          context_.instruction_set());
+      factors_of(tile).normalise({.x = at(p_.x, first, tile.channel),
+                                  .x_stride = p_.x.stride(),
+                                  .y = at(y, first, tile.channel),
+                                  .y_stride = p_.y.stride(),
+                                  .z = p_.z ? p_.z + first * tiling_.channels + tile.channel : nullptr,
+                                  .z_stride = tiling_.channels,
+                                  .rows = count,
+                                  .channels = tile.channels,
+                                  .home = home_of<T>(tiling_.elements())},
+                                 stepwise_[tile.slot], context_.instruction_set());
     });
     const Index first = tile.item * tiling_.rows + part * tiling_.part;
     const Index count = (std::min)(tiling_.part, tiling_.rows - part * tiling_.part);
@@ -269,6 +279,10 @@ class ChannelStatistics {
   T* shift_;
   T* factor_;
   T* offset_;
+  T* gain_;
+  T* base_;
+  T* zeros_;          ///< [channels]
+  Index* stepwise_;   ///< how many channels of the tile in a slot cannot be folded: [places]
   double* mean_;      ///< of d: [groups]
   double* variance_;  ///< of d, or below 0 where sums are not finite: [groups]
   double* roots_;     ///< 1 / deviation of d: [groups]

@@ -57,11 +57,13 @@ void normalise_by(const ChannelProblem<T>& p, std::span<const T> mean, std::span
   const Index channels = static_cast<Index>(mean.size());
   RowsView<T> y = p.y;
   ScratchScope scope(context.scratch());
-  T* const scale = scope.take<T>(channels);
+  T* const ones = scope.take<T>(channels);
+  T* const zeros = scope.take<T>(channels);
   T* const shift = scope.take<T>(channels);
-  T* const offset = scope.take<T>(channels);
-  std::fill_n(scale, channels, T(1));
-  std::fill_n(offset, channels, T(0));
+  T* const gain = scope.take<T>(channels);
+  T* const base = scope.take<T>(channels);
+  std::fill_n(ones, channels, T(1));
+  std::fill_n(zeros, channels, T(0));
   double* const roots = scope.take<double>(channels);
   for (std::size_t c = 0; c < mean.size(); ++c) {
     shift[c] = -mean[c];
@@ -69,24 +71,20 @@ void normalise_by(const ChannelProblem<T>& p, std::span<const T> mean, std::span
   }
   kernels::invert_roots<T>(roots, channels, context.instruction_set());
   for (Index c = 0; c < channels; ++c) p.inverse[c] = within_range<T>(roots[c]);
+  const ChannelFactors<T> factors = {ones, shift, p.inverse, zeros, p.weight, p.bias, gain, base, zeros};
+  const Index stepwise = factors.fold(channels);
   for_each_row_block(p.x.rows(), channels, 4, context, [&](Index begin, Index rows) {
     p.live.for_each_run(begin, rows, [&](Index first, Index count) {
-      kernels::normalise_channels(kernels::ChannelNormRows<T>{.rows = {.x = at(p.x, first),
-                                                                       .x_stride = p.x.stride(),
-                                                                       .rows = count,
-                                                                       .channels = channels,
-                                                                       .scale = scale,
-                                                                       .shift = shift,
-                                                                       .home = home_of<T>(p.x.rows() * channels)},
-                                                              .y = at(y, first),
-                                                              .y_stride = p.y.stride(),
-                                                              .z = p.z ? p.z + first * channels : nullptr,
-                                                              .z_stride = channels,
-                                                              .factor = p.inverse,
-                                                              .offset = offset,
-                                                              .weight = p.weight,
-                                                              .bias = p.bias},
-                                  context.instruction_set());
+      factors.normalise({.x = at(p.x, first),
+                         .x_stride = p.x.stride(),
+                         .y = at(y, first),
+                         .y_stride = p.y.stride(),
+                         .z = p.z ? p.z + first * channels : nullptr,
+                         .z_stride = channels,
+                         .rows = count,
+                         .channels = channels,
+                         .home = home_of<T>(p.x.rows() * channels)},
+                        stepwise, context.instruction_set());
     });
     p.live.for_each_gap(begin, rows, [&](Index gap, Index count) {
       for (Index n = gap; n < gap + count; ++n) std::fill_n(at(y, n), channels, T(0));
