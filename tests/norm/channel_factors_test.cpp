@@ -16,7 +16,7 @@ namespace {
 struct Channel {
   float scale, shift, factor, offset, weight, bias, size;
 };
-constexpr Channel plain = {1, -3, 0.5F, 0.25F, 2, -1, 4};
+constexpr Channel plain = {1, -3.1F, 0.37F, 0.23F, 1.9F, -1.3F, 4.7F};
 constexpr Channel faint = {1, 0, 1e-19F, 0, 1e-25F, 0, 1e19F};        // 1e-44, which has but three bits
 constexpr Channel steep = {1, 0, 1e25F, 0, 1e20F, 0, 1e-25F};         // 1e45
 constexpr Channel huge = {0x1p-100F, 0, 2, -0.5F, 3, 1, 0x1.8p100F};  // with a scale
