@@ -3,6 +3,7 @@
 
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/core/rows.hpp>
+#include <eigenformer/kernels/quantize_row.hpp>
 
 #include <bit>
 #include <cmath>
@@ -50,24 +51,27 @@ struct ShiftedUnsignedRange : UnsignedRange {
 /// Codes are whole numbers: the nearest, ties to even, as torch.round.
 struct NearestEven {
   template <class T>
-  using Code = std::int8_t;
+  using Code = std::int8_t;  ///< what a code is kept as
   template <class T>
-  static std::int8_t code(T scaled, T smallest, T largest) {
-    return static_cast<std::int8_t>((std::min)((std::max)(std::nearbyint(scaled), smallest), largest));
+  static void codes(const T* x, Index count, const kernels::RowCode<T>& code, std::int8_t* to, InstructionSet set) {
+    kernels::quantize_row(x, count, code, to, set);
   }
 };
 
 /// The formula as it stands in Wang et al. 2023, equation 5, which rounds nothing and clips just inside the range: for
 /// comparison with the paper, not for packed products.
 struct LiteralClip {
+  template <class T>
+  using Code = T;                         ///< what a code is kept as
   static constexpr double inside = 1e-5;  ///< the paper's epsilon
   template <class T>
-  using Code = T;
-  template <class T>
-  static T code(T scaled, T smallest, T largest) {
-    // The range without its last step, at whose end the paper clips.
-    const T low = smallest < 0 ? smallest - 1 : smallest;
-    return (std::min)((std::max)(scaled, low + T(inside)), largest + 1 - T(inside));
+  static void codes(const T* x, Index count, const kernels::RowCode<T>& code, T* to, InstructionSet) {
+    // The range has one step less than the paper's at its lower end, unless that is 0.
+    const T smallest = (code.smallest < 0 ? code.smallest - 1 : code.smallest) + T(inside);
+    const T largest = code.largest + 1 - T(inside);
+    for (Index i = 0; i < count; ++i) {
+      to[i] = (std::min)((std::max)((x[i] - code.origin) * code.lift * code.factor, smallest), largest);
+    }
   }
 };
 
@@ -95,50 +99,32 @@ struct QuantizedRows {
 
 namespace detail {
 
-/// Magnitude and minimum of a row. Bits of magnitudes are in the order of the magnitudes, with infinity and NaN on top,
-/// whatever the compiler believes of NaN.
 template <class T>
-struct RowRange {
+bool is_number(T gamma) {
   using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  Bits magnitude = 0;
-  T minimum = 0;
-
-  RowRange() = default;
-  RowRange(const T* x, Index count) : minimum(x[0]) {
-    for (Index i = 0; i < count; ++i) {
-      magnitude = (std::max)(magnitude, std::bit_cast<Bits>(x[i]) << 1);
-      minimum = (std::min)(minimum, x[i]);
-    }
-  }
-  void add(const RowRange& other) {
-    magnitude = (std::max)(magnitude, other.magnitude);
-    minimum = (std::min)(minimum, other.minimum);
-  }
-  /// The largest magnitude, at least `least`; NaN if a number is not finite.
-  T gamma(T least) const {
-    constexpr Bits infinity = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
-    if (magnitude >= infinity << 1) return std::bit_cast<T>(infinity | infinity >> 1);
-    return std::bit_cast<T>((std::max)(magnitude >> 1, std::bit_cast<Bits>(least)));
-  }
-};
+  return std::bit_cast<Bits>(gamma) < std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+}
+/// The larger, or NaN if one is.
+template <class T>
+T larger(T a, T b) {
+  return is_number(a) && (a > b || !is_number(b)) ? (is_number(b) ? a : b) : (is_number(a) ? b : a);
+}
 
 /// The codes of one row; zeros if gamma is zero or no number.
 template <class Range, class Rounding, class T, class Code>
-void quantize_row(const T* x, Index count, int bits, T gamma, T minimum, Code* codes) {
-  using Bits = typename RowRange<T>::Bits;
-  if (!(std::bit_cast<Bits>(gamma) < std::bit_cast<Bits>(std::numeric_limits<T>::infinity())) || gamma == 0) {
+void quantize_row(const T* x, Index count, int bits, T gamma, T minimum, Code* codes, InstructionSet set) {
+  if (!is_number(gamma) || gamma == 0) {
     std::fill_n(codes, count, Code(0));
     return;
   }
   // levels / gamma must be finite: rows of less than that are lifted first, which is exact.
   const T lift = gamma < T(1e-30) ? T(0x1p96) : T(1);
-  const T factor = static_cast<T>(Range::levels(bits)) / (gamma * lift);
-  const auto smallest = static_cast<T>(Range::smallest(bits));
-  const auto largest = static_cast<T>(Range::largest(bits));
-  const T origin = Range::subtracts_minimum ? minimum : T(0);
-  for (Index i = 0; i < count; ++i) {
-    codes[i] = Rounding::template code<T>((x[i] - origin) * lift * factor, smallest, largest);
-  }
+  const kernels::RowCode<T> code = {.factor = static_cast<T>(Range::levels(bits)) / (gamma * lift),
+                                    .smallest = static_cast<T>(Range::smallest(bits)),
+                                    .largest = static_cast<T>(Range::largest(bits)),
+                                    .origin = Range::subtracts_minimum ? minimum : T(0),
+                                    .lift = lift};
+  Rounding::codes(x, count, code, codes, set);
 }
 
 }  // namespace detail
@@ -152,21 +138,34 @@ void quantize_rows(ConstRowsView<T> x, int bits, const QuantizedRows<T, Code>& t
   require<OptionError>(bits >= 2 && bits <= 8, "quantize_rows", "expected 2 .. 8 bits, got ", bits);
   const Index features = x.features();
   const double operations = 8 * static_cast<double>(x.size());
-  const auto finish = [&](Index n, const detail::RowRange<T>& range) {
-    to.gamma[n] = range.gamma(static_cast<T>(Range::least_maximum));
-    if (to.minimum) to.minimum[n] = range.minimum;
-    detail::quantize_row<Range, typename Activations::Rounding>(x.data() + n * x.stride(), features, bits, to.gamma[n],
-                                                                range.minimum, to.codes + n * features);
+  const InstructionSet set = context.instruction_set();
+  constexpr bool per_tensor = std::is_same_v<typename Activations::Scope, PerTensor>;
+  ScratchScope scope(context.scratch());
+  T* const minimum = to.minimum || !Range::subtracts_minimum ? to.minimum : scope.take<T>(x.rows());
+  const auto measure = [&](Index n) {
+    const T* const row = x.data() + n * x.stride();
+    to.gamma[n] = detail::larger(kernels::largest_magnitude(row, features, set), static_cast<T>(Range::least_maximum));
+    if (minimum) minimum[n] = kernels::least_number(row, features, set);
   };
-  if constexpr (std::is_same_v<typename Activations::Scope, PerTensor>) {
-    for (Index first = 0; first < (std::min)(period, x.rows()); ++first) {
-      detail::RowRange<T> range(x.data() + first * x.stride(), features);
-      for (Index n = first + period; n < x.rows(); n += period) range.add({x.data() + n * x.stride(), features});
-      for (Index n = first; n < x.rows(); n += period) finish(n, range);
+  const auto code = [&](Index n) {
+    detail::quantize_row<Range, typename Activations::Rounding>(x.data() + n * x.stride(), features, bits, to.gamma[n],
+                                                                minimum ? minimum[n] : T(0), to.codes + n * features,
+                                                                set);
+  };
+  context.parallel_for(x.rows(), operations, [&](Index n) {
+    measure(n);
+    if (!per_tensor) code(n);
+  });
+  if constexpr (per_tensor) {
+    for (Index n = period; n < x.rows(); ++n) {
+      to.gamma[n % period] = detail::larger(to.gamma[n % period], to.gamma[n]);
+      if (minimum) minimum[n % period] = (std::min)(minimum[n % period], minimum[n]);
     }
-  } else {
-    context.parallel_for(x.rows(), operations,
-                         [&](Index n) { finish(n, detail::RowRange<T>(x.data() + n * x.stride(), features)); });
+    for (Index n = period; n < x.rows(); ++n) {
+      to.gamma[n] = to.gamma[n % period];
+      if (minimum) minimum[n] = minimum[n % period];
+    }
+    context.parallel_for(x.rows(), operations, code);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <eigenformer/core/context.hpp>
 #include <eigenformer/core/half.hpp>
 #include <eigenformer/core/rows.hpp>
+#include <eigenformer/kernels/bit_weights.hpp>
 
 #include <string_view>
 
@@ -12,7 +13,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// One bit a weight: the sign of what is above the mean, W~ = sign(W - alpha), alpha = mean W, sign(0) = -1, scaled by beta =
 /// mean |W| (Wang et al. 2023, "BitNet", equations 1 to 3 and 12). A matrix of zeros has scale zero.
 struct BinaryWeights {
-  static constexpr double bits = 1;  ///< of information in a code
+  using Packed = kernels::Binary;  ///< how codes are packed
   /// beta
   static double scale(double mean_magnitude) { return mean_magnitude; }
   /// What gives a weight its code.
@@ -29,7 +30,7 @@ struct BinaryWeights {
 /// One of three values a weight: W~ = clip(round(W / gamma)), gamma = mean |W|, but at least 1e-5, ties to even (Ma et al.
 /// 2024, "The Era of 1-bit LLMs", equations 1 to 3).
 struct TernaryWeights {
-  static constexpr double bits = 1.584962500721156;
+  using Packed = kernels::Ternary;  ///< how codes are packed
   static double scale(double mean_magnitude) { return (std::max)(mean_magnitude, 1e-5); }
   template <class T>
   struct Coder {
