@@ -98,7 +98,9 @@ chart::Panel panel_of(const std::vector<Entrant>& entrants, std::size_t rate) {
       panel.y.lowest = std::min(panel.y.lowest, std::floor(2 * learning.held_out) / 2);
       panel.y.highest = std::max(panel.y.highest, std::ceil(2 * learning.held_out) / 2);
     }
-    chart::Curve curve = {entrant.name + ", 45 nm and 7 nm", entrant.color};
+    chart::Curve curve;
+    curve.name = entrant.name + ", 45 nm and 7 nm";
+    curve.color = entrant.color;
     for (const double energy : entrant.energy) {
       curve.x.push_back(std::log10(energy));
       curve.y.push_back(loss);
