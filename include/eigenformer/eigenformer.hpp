@@ -14,4 +14,5 @@
 #include <eigenformer/norm.hpp>
 #include <eigenformer/ops.hpp>
 #include <eigenformer/position.hpp>
+#include <eigenformer/quantize.hpp>
 #include <eigenformer/train.hpp>

@@ -7,6 +7,8 @@
 #include <eigenformer/kernels/activation_types.hpp>
 #include <eigenformer/kernels/attention.hpp>
 #include <eigenformer/kernels/attention_problem.hpp>
+#include <eigenformer/kernels/bit_product.hpp>
+#include <eigenformer/kernels/bit_weights.hpp>
 #include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/depthwise.hpp>
@@ -18,6 +20,7 @@
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/product.hpp>
+#include <eigenformer/kernels/quantize_row.hpp>
 #include <eigenformer/kernels/recurrent.hpp>
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/rows.hpp>

@@ -4,6 +4,7 @@
 // Whole models made of blocks.
 
 #include <eigenformer/model/beam_search.hpp>
+#include <eigenformer/model/bitnet_decoder.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/model/decoder_from_multi_head.hpp>
 #include <eigenformer/model/decoder_options.hpp>

@@ -11,6 +11,7 @@
 #include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/norm/normalise.hpp>
+#include <eigenformer/norm/plain_layer_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/norm/running_statistics.hpp>
 #include <eigenformer/norm/scale_norm.hpp>

@@ -79,6 +79,9 @@ class BlockSubject final : public Subject<T> {
   Index in_features() const override { return features_of(input_); }
   Index out_features() const override { return out_; }
   bool differentiable() const override { return !reads_tokens; }
+  bool derives() const override {
+    return !requires { requires B::straight_through; };
+  }
   bool tokenwise() const override { return is_tokenwise; }
 
   std::vector<T> input(Extent extent, support::Generator& random) const override {

@@ -56,6 +56,8 @@ class Subject {
   virtual std::vector<T> input(Extent extent, support::Generator& random) const = 0;
   /// Whether x is numbers, which have a gradient.
   virtual bool differentiable() const = 0;
+  /// Whether gradients are derivatives: those that go straight through a quantiser are not.
+  virtual bool derives() const = 0;
   /// Whether rows may lie apart.
   virtual bool tokenwise() const = 0;
 

@@ -23,9 +23,11 @@
 #include <eigenformer/convolution/convolution.hpp>
 #include <eigenformer/convolution/depthwise_convolution.hpp>
 #include <eigenformer/convolution/normed.hpp>
+#include <eigenformer/linear/bit_linear.hpp>
 #include <eigenformer/linear/embedding.hpp>
 #include <eigenformer/linear/fix_norm.hpp>
 #include <eigenformer/linear/linear.hpp>
+#include <eigenformer/linear/packed_bit_linear.hpp>
 #include <eigenformer/linear/packed_linear.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/model/encoder_decoder.hpp>
@@ -33,6 +35,7 @@
 #include <eigenformer/norm/group_norm.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
 #include <eigenformer/norm/no_norm.hpp>
+#include <eigenformer/norm/plain_layer_norm.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/norm/scale_norm.hpp>
 #include <eigenformer/position/alibi.hpp>
@@ -103,6 +106,7 @@ std::vector<Row<T>> table() {
 
   add("LayerNorm", Features{79}, [](ef::Random) { return ef::LayerNorm<T>({.dim = 79}); });
   add("RmsNorm", Features{79}, [](ef::Random) { return ef::RmsNorm<T>({.dim = 79}); });
+  add("PlainLayerNorm", Features{79}, [](ef::Random) { return ef::PlainLayerNorm<T>({.dim = 79}); });
   add("NoNorm", Features{79}, [](ef::Random) { return ef::NoNorm<T>(); });
   add("RmsNorm_with_unit_offset", Features{79}, [](ef::Random) { return ef::RmsNorm<T, ef::UnitOffset>({.dim = 79}); });
   add("BatchNorm", Features{79}, [](ef::Random random) { return batch_norm<T>(random.split()); });
@@ -130,6 +134,24 @@ std::vector<Row<T>> table() {
       [](ef::Random random) { return ef::PackedLinear<T>({.in_features = 31, .out_features = 43}, random.split()); });
   add("PackedLinear_in_bfloat16_without_bias", Features{31}, [](ef::Random random) {
     return ef::PackedLinear<T, ef::Bfloat16>({.in_features = 31, .out_features = 43, .bias = false}, random.split());
+  });
+  add("BitLinear", Features{31},
+      [](ef::Random random) { return ef::BitLinear<T>({.in_features = 31, .out_features = 43}, random.split()); });
+  add("BitLinear_158_with_RmsNorm", Features{31}, [](ef::Random random) {
+    using Layer = ef::BitLinear<T, ef::TernaryWeights, ef::RmsNorm<T>, ef::Absmax158>;
+    return Layer({.in_features = 31, .out_features = 43, .bias = false}, random.split());
+  });
+  add("BitLinear_in_groups", Features{38}, [](ef::Random random) {
+    using Activations = ef::Absmax<ef::ShiftedUnsignedRange>;
+    using Layer = ef::BitLinear<T, ef::BinaryWeights, ef::PlainLayerNorm<T>, Activations>;
+    return Layer({.in_features = 38, .out_features = 46, .groups = {.outputs = 2, .inputs = 2}}, random.split());
+  });
+  add("PackedBitLinear", Features{31}, [](ef::Random random) {
+    return ef::PackedBitLinear<T>({.in_features = 31, .out_features = 43}, random.split());
+  });
+  add("PackedBitLinear_158_with_RmsNorm", Features{31}, [](ef::Random random) {
+    using Layer = ef::PackedBitLinear<T, ef::TernaryWeights, ef::RmsNorm<T>, ef::Absmax158>;
+    return Layer({.in_features = 31, .out_features = 43}, random.split());
   });
   add("DepthwiseConvolution", Images{5, 19},
       [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 19, .kernel = 5}, random.split()); });

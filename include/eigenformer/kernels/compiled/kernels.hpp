@@ -3,12 +3,14 @@
 
 #include <eigenformer/kernels/activation.hpp>
 #include <eigenformer/kernels/attention.hpp>
+#include <eigenformer/kernels/bit_product.hpp>
 #include <eigenformer/kernels/channel_norm.hpp>
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/depthwise.hpp>
 #include <eigenformer/kernels/descent.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
+#include <eigenformer/kernels/quantize_row.hpp>
 #include <eigenformer/kernels/recurrent.hpp>
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/scale_norm.hpp>
@@ -42,6 +44,8 @@
   EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, Gelu)                                                      \
   EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, GeluTanh)                                                  \
   EIGENFORMER_INSTANCES_OF_ACTIVATION(extern_or_nothing, T, HardSwish)                                                 \
+  EIGENFORMER_INSTANCES_OF_BIT_PRODUCT(extern_or_nothing, T, Binary)                                                   \
+  EIGENFORMER_INSTANCES_OF_BIT_PRODUCT(extern_or_nothing, T, Ternary)                                                  \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Centred)                                                         \
   EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Uncentred)                                                       \
   extern_or_nothing template Index panels_size<T>(Index, Index, InstructionSet);                                       \
@@ -68,6 +72,9 @@
   extern_or_nothing template void lstm_cell_backward<T>(const CellBackwardRow<T>&, InstructionSet);                    \
   extern_or_nothing template void gru_cell<T>(const CellRow<T>&, InstructionSet);                                      \
   extern_or_nothing template void gru_cell_backward<T>(const CellBackwardRow<T>&, InstructionSet);                     \
+  extern_or_nothing template T largest_magnitude<T>(const T*, Index, InstructionSet);                                  \
+  extern_or_nothing template T least_number<T>(const T*, Index, InstructionSet);                                       \
+  extern_or_nothing template void quantize_row<T>(const T*, Index, const RowCode<T>&, std::int8_t*, InstructionSet);   \
   extern_or_nothing template void rotate_pairs<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);        \
   extern_or_nothing template void rotate_halves<T>(T*, Index, Index, const T*, const T*, Index, InstructionSet);       \
   extern_or_nothing template Index depthwise_lanes<T>(InstructionSet);                                                 \
@@ -106,6 +113,10 @@
   extern_or_nothing template void activate_backward<A, T>(const T*, const T*, T*, Index, InstructionSet); \
   extern_or_nothing template void gated<A, T>(const T*, const T*, T*, Index, InstructionSet);             \
   extern_or_nothing template void gated_backward<A, T>(const T*, const T*, const T*, T*, T*, Index, InstructionSet);
+
+#define EIGENFORMER_INSTANCES_OF_BIT_PRODUCT(extern_or_nothing, T, Weights)                                         \
+  extern_or_nothing template void bit_product<Weights, T>(const BitProduct<Weights>&, const BitSums<T>&, Context&); \
+  extern_or_nothing template void bit_product<Weights, T>(const BitProduct<Weights>&, const ScaledSums<T>&, Context&);
 
 #define EIGENFORMER_INSTANCES_OF_NORM(extern_or_nothing, T, Statistics)                         \
   extern_or_nothing template void normalise<Statistics, T>(const NormRows<T>&, InstructionSet); \
