@@ -8,7 +8,9 @@
 #include <eigenformer/attention/attention_cache.hpp>
 #include <eigenformer/attention/attention_decoding.hpp>
 #include <eigenformer/attention/attention_options.hpp>
+#include <eigenformer/attention/attention_parts.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
+#include <eigenformer/attention/attention_position.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/block_sparse.hpp>
 #include <eigenformer/attention/both.hpp>

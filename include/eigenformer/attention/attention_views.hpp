@@ -1,9 +1,10 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/attention/mask.hpp>
+#include <eigenformer/attention/attention_cache.hpp>
 #include <eigenformer/core/heads.hpp>
 #include <eigenformer/core/rows.hpp>
+#include <eigenformer/core/scratch.hpp>
 
 #include <type_traits>
 
@@ -13,6 +14,31 @@ namespace eigenformer::inline EIGENFORMER_ABI::detail {
 template <class Derived, class T>
 class AttentionViews {
  protected:
+  /// Queries, keys, values and what comes of them, or the gradients of these.
+  struct Heads {
+    HeadsView<T> queries;
+    HeadsView<T> keys;
+    HeadsView<T> values;
+    HeadsView<T> results;
+  };
+  /// Uninitialised, where they are kept for backward or in scratch memory.
+  Heads heads(const AttentionExtent& e, ScratchScope& scope, AttentionBuffers<T>* kept = nullptr) const {
+    const auto memory = [&](Buffer<T> AttentionBuffers<T>::*buffer, Index size) {
+      return kept ? (kept->*buffer).resize(size) : scope.take<T>(size);
+    };
+    return {queries(e, memory(&AttentionBuffers<T>::queries, query_size(e))),
+            keys(e, memory(&AttentionBuffers<T>::keys, key_size(e))),
+            values(e, memory(&AttentionBuffers<T>::values, value_size(e))),
+            results(e, memory(&AttentionBuffers<T>::attended, result_size(e)))};
+  }
+  bool fits(const AttentionBuffers<T>& kept, const AttentionExtent& e) const {
+    return kept.queries.size() == query_size(e) && kept.keys.size() == key_size(e) &&
+           kept.values.size() == value_size(e) && kept.attended.size() == result_size(e);
+  }
+  static HeadsView<T> one_batch(const HeadsView<T>& x, Index b) {
+    return view(x.at(b, 0, 0), 1, x.length(), x.heads(), x.head_dim());
+  }
+
   Index query_size(const AttentionExtent& e) const {
     return e.batch * e.queries * options().heads * options().head_dim;
   }
