@@ -28,6 +28,7 @@
 #include <eigenformer/attention/offset_bias.hpp>
 #include <eigenformer/attention/packed.hpp>
 #include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/paged_sequences.hpp>
 #include <eigenformer/attention/projected_memory.hpp>
 #include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/attention/rolling_key_value_cache.hpp>

@@ -20,4 +20,6 @@
 #include <eigenformer/model/llama_config_parser.hpp>
 #include <eigenformer/model/llama_config_reader.hpp>
 #include <eigenformer/model/llama_parameters.hpp>
+#include <eigenformer/model/paged_key_values.hpp>
+#include <eigenformer/model/prompts.hpp>
 #include <eigenformer/model/search_options.hpp>

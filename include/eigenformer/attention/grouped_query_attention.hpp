@@ -9,7 +9,7 @@
 #include <eigenformer/attention/attention_position.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
-#include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/paged_sequences.hpp>
 #include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
@@ -165,6 +165,12 @@ class GroupedQueryAttention
     attention<T>({h.queries, there.segments, {}, {}, there.first_segment}, {h.results, nullptr},
                  Ragged<Mask>{there.lengths, mask}, scoring(), context);
     finish(h.results, y, scope, context);
+  }
+
+  template <AttentionMask Mask, class Storage>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
+               const PagedSequences<T, Storage>& key_values, Context& context) const {
+    forward(x, y, mask, key_values.cache, key_values.sequences, context);
   }
 
   /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy

@@ -8,10 +8,17 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
+/// Key/value caches, one for each layer of a stack: a vector of them, or what is asked for them one by one.
+template <class C>
+concept CachesOfLayers = requires(C& caches, std::size_t layer) {
+  { caches.size() } -> std::convertible_to<std::size_t>;
+  caches[layer];
+};
+
 /// Layers of one type one after the other, y = layer_n(… layer_1(x)), each under the same mask, or under that which a
 /// MaskSchedule such as Alternating gives it: the body of an encoder or a decoder. Parameters are named by the layer's
 /// number, `0.attention.query.weight`.
-///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With a vector of key/value
+///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With key/value
 ///              caches, one for each layer, in place of the cache, the positions that follow those already there
 /// Layers with a memory (CrossLayer) each attend to the same one; dmemory is the sum of what they give.
 ///   throws OptionError for a negative number of layers, ShapeError for an x, y, dy or dx that does not fit or another
@@ -48,12 +55,13 @@ class Stack : public Block<Stack<Layer>> {
       });
     });
   }
-  template <class Mask, class KeyValueCache>
-  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask,
-               std::vector<KeyValueCache>& key_values, Context& context) const {
+  template <class Mask, CachesOfLayers Caches>
+  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask, Caches& key_values,
+               Context& context) const {
     check_count(key_values.size());
     run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
-      detail::with_mask(mask, i, [&](const auto& own) { layers[i].forward(from, to, own, key_values[i], context); });
+      auto&& of_layer = key_values[i];
+      detail::with_mask(mask, i, [&](const auto& own) { layers[i].forward(from, to, own, of_layer, context); });
     });
   }
 

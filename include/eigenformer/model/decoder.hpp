@@ -28,6 +28,7 @@ template <class L, class T>
 concept DecoderLayer = SequenceBlock<L, T, Causal> && requires(const L& layer) {
   layer.attention_norm;
   layer.attention.key_value_cache(1, 1);
+  layer.attention.options.kv_heads;
   layer.feed_forward;
 };
 
@@ -47,9 +48,9 @@ concept DecoderPositions = std::same_as<P, NoPosition> ||
 /// say what Positions and Masks are made from.
 ///   forward:   tokens [B, S] or [S] -> logits [B, S, vocabulary], or as rows [B S, vocabulary]
 ///   backward:  adds to the gradients; tokens have none
-/// Step by step: `key_values(batch, capacity)` gives the caches, `key_values<Bfloat16>(...)` smaller ones; `forward` with
-/// them takes the tokens that follow those already there, and `next_logits` does too but only makes the logits of the
-/// last one, [B, vocabulary].
+/// Step by step: `key_values(batch, capacity)` gives the caches, `key_values<Bfloat16>(...)` smaller ones,
+/// `paged_key_values(...)` those of sequences of different length; `forward` with them takes the tokens that follow those
+/// already there, and `next_logits` does too but only makes the logits of the last one, [B, vocabulary].
 ///   throws OptionError, ShapeError, and ValueError for a token out of range or a cache without room
 template <class T, DecoderLayer<T> Layer = LlamaLayer<T>, class Output = TiedOutput<T>,
           class Storage = typename Output::Storage, DecoderPositions<T> Positions = NoPosition, class Masks = Causal,
@@ -108,7 +109,8 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage, Positions, Masks
     const std::array<Index, 3> extents = extents_of(tokens);
     const TensorView<T, 3> h(scope.take<T>(tokens.size() * extents[2]), extents);
     const TensorView<T, 3> y(scope.take<T>(tokens.size() * extents[2]), extents);
-    embed(tokens, h, 0, context, cache);
+    embedding.forward(tokens, h, context, cache ? &cache->embedding : nullptr);
+    add_positions(h, 0, context, cache);
     layers.forward(h, y, masks, context, cache ? &cache->layers : nullptr);
     norm.forward(y, h, context, cache ? &cache->norm : nullptr);
     project(h, logits, context, cache ? &cache->output : nullptr);
@@ -224,10 +226,9 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage, Positions, Masks
             ", got shape ", logits.shape());
   }
 
-  /// h, whose first row is position `start`
-  void embed(TokensView tokens, TensorView<T, 3> h, [[maybe_unused]] Index start, Context& context,
-             Cache* cache) const {
-    embedding.forward(tokens, h, context, cache ? &cache->embedding : nullptr);
+  /// Of h, whose first row is position `start`.
+  void add_positions([[maybe_unused]] TensorView<T, 3> h, [[maybe_unused]] Index start,
+                     [[maybe_unused]] Context& context, [[maybe_unused]] Cache* cache = nullptr) const {
     if constexpr (adds_positions) positions.forward(h, h, start, context, cache ? &cache->positions : nullptr);
   }
   void project(ConstRowsView<T> h, RowsView<T> logits, Context& context, typename Output::Cache* cache) const {
