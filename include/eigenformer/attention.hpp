@@ -11,6 +11,7 @@
 #include <eigenformer/attention/attention_parts.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/attention_position.hpp>
+#include <eigenformer/attention/attention_sinks.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/block_sparse.hpp>
 #include <eigenformer/attention/both.hpp>

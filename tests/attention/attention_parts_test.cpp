@@ -55,6 +55,8 @@ TEST(AttentionParts, that_were_replaced_have_to_fit) {
             "GroupedQueryAttention: expected output to map 42 to 13 features, got 30 to 13");
   EXPECT_EQ(message_with([&](Attention& a) { a.key_norm = ef::RmsNorm<float>({.dim = 7}); }),
             "GroupedQueryAttention: expected key_norm over 5 features, got 7");
+  EXPECT_EQ(message_with([&](Attention& a) { a.sinks.emplace(ef::Vector<float>(5)); }),
+            "GroupedQueryAttention: expected sinks of 6 heads, got 5");
 }
 
 TEST(AttentionParts, a_cache_is_one_of_the_same_heads_and_of_self_attention) {

@@ -162,6 +162,14 @@ std::vector<Row<T>> table() {
       },
       ef::Causal{});
   add(
+      "GroupedQueryAttention_with_sinks", Features{37},
+      [](ef::Random random) {
+        using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<>>;
+        return Attention({.dim = 37, .heads = 6, .kv_heads = 3, .head_dim = 10, .sinks = ef::LearnedSinks{0.5}},
+                         random.split());
+      },
+      ef::Causal{});
+  add(
       "MultiHeadAttention", Features{34},
       [](ef::Random random) { return ef::MultiHeadAttention<T>({.dim = 34, .heads = 2}, random.split()); },
       ef::NoMask{});

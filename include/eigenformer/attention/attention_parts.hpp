@@ -40,6 +40,8 @@ void require_attention_parts(const Attention& a) {
     require(a.position.heads() == o.heads, a.block, "expected position of ", o.heads, " heads, got ",
             a.position.heads());
   }
+  require(!a.sinks || a.sinks->size() == o.heads, a.block, "expected sinks of ", o.heads, " heads, got ",
+          a.sinks ? a.sinks->size() : 0);
   require_norm_over(o.head_dim, a.query_norm, a.block, "query_norm");
   require_norm_over(o.head_dim, a.key_norm, a.block, "key_norm");
   require_norm_over(o.heads * o.value_dim, a.inner_norm, a.block, "inner_norm");

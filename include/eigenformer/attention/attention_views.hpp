@@ -31,9 +31,14 @@ class AttentionViews {
             values(e, memory(&AttentionBuffers<T>::values, value_size(e))),
             results(e, memory(&AttentionBuffers<T>::attended, result_size(e)))};
   }
-  bool fits(const AttentionBuffers<T>& kept, const AttentionExtent& e) const {
-    return kept.queries.size() == query_size(e) && kept.keys.size() == key_size(e) &&
-           kept.values.size() == value_size(e) && kept.attended.size() == result_size(e);
+  /// Throws unless the cache is that of a forward of these extents, in the name of the block.
+  template <class Cache>
+  void check_kept(const Cache& kept, const AttentionExtent& e) const {
+    require_shape({kept.extent.batch, kept.extent.queries, kept.extent.keys}, {e.batch, e.queries, e.keys},
+                  Derived::block, "the batch, queries and keys of forward");
+    require<ValueError>(kept.queries.size() == query_size(e) && kept.keys.size() == key_size(e) &&
+                            kept.values.size() == value_size(e) && kept.attended.size() == result_size(e),
+                        Derived::block, "expected the cache of a forward of this block");
   }
   static HeadsView<T> one_batch(const HeadsView<T>& x, Index b) {
     return view(x.at(b, 0, 0), 1, x.length(), x.heads(), x.head_dim());
@@ -78,6 +83,11 @@ class AttentionViews {
     return RowsView<T>(x.data(), x.batch() * x.length() * x.heads(), x.head_dim(), x.head_dim());
   }
   static ConstRowsView<T> constant(const RowsView<T>& x) { return {x.data(), x.rows(), x.features(), x.stride()}; }
+
+  static void add(T* to, const T* from, Index size) {
+    Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(to, size) +=
+        Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(from, size);
+  }
 
  private:
   const auto& options() const { return static_cast<const Derived&>(*this).options; }

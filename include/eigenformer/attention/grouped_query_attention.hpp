@@ -7,6 +7,7 @@
 #include <eigenformer/attention/attention_options.hpp>
 #include <eigenformer/attention/attention_parts.hpp>
 #include <eigenformer/attention/attention_position.hpp>
+#include <eigenformer/attention/attention_sinks.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
 #include <eigenformer/attention/paged_sequences.hpp>
@@ -26,11 +27,12 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// MultiHeadAttention and MultiQueryAttention are the same class with other options. Projection is Linear or what
 /// stands in for it; Position turns queries and keys after their projection. QueryKeyNorm normalises each head of
 /// queries and keys before that (RmsNorm in Qwen 3 and Gemma 3, LayerNorm in Dehghani et al. 2023, "ViT-22B"), and
-/// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN).
+/// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN). Every
+/// head has a sink with .sinks = LearnedSinks{}.
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
 ///   memory_dim]  output.weight [dim, heads value_dim]  query_norm, key_norm over head_dim  inner_norm over heads
-///   value_dim
+///   value_dim  sinks [heads]
 ///   throws OptionError for options that do not go together, ShapeError for tensors that do not fit, ValueError for a
 ///          key/value cache without room; before anything is written
 /// @code
@@ -65,7 +67,8 @@ class GroupedQueryAttention
         query_norm(detail::norm_over<QueryKeyNorm>(options.head_dim, options.query_key_norm)),
         key_norm(query_norm),
         inner_norm(detail::norm_over<InnerNorm>(options.heads * options.value_dim, options.inner_norm)),
-        position(detail::make_position<Position>(options, random)) {}
+        position(detail::make_position<Position>(options, random)),
+        sinks(detail::make_sinks<T>(options.sinks, options.heads)) {}
   /// The same attention under other default options: that of MultiHeadAttention as grouped-query attention.
   template <class Other>
   requires(!std::same_as<Other, Chosen>) explicit GroupedQueryAttention(
@@ -78,7 +81,8 @@ class GroupedQueryAttention
         query_norm(other.query_norm),
         key_norm(other.key_norm),
         inner_norm(other.inner_norm),
-        position(other.position) {}
+        position(other.position),
+        sinks(other.sinks) {}
 
   Index input_features() const { return options.dim; }
   Index output_features() const { return options.dim; }
@@ -105,8 +109,8 @@ class GroupedQueryAttention
     if (cache) cache->remember(mask, extent);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{h.keys, h.values}};
-    attention<T>({h.queries, segments, distance_biases(extent, scope)},
-                 {h.results, cache ? cache->log_sum_exp.data() : nullptr}, mask, scoring(), context);
+    attention<T>(inputs(h.queries, segments, extent, scope), {h.results, cache ? cache->log_sum_exp.data() : nullptr},
+                 mask, scoring(), context);
     finish(h.results, y, scope, context, cache);
   }
 
@@ -131,8 +135,7 @@ class GroupedQueryAttention
     position.apply(h.keys, before, context);
     key_values.append(h.keys, h.values);
     const auto segments = key_values.segments();
-    attention<T>({h.queries, segments, distance_biases(together, scope)}, {h.results, nullptr}, mask, scoring(),
-                 context);
+    attention<T>(inputs(h.queries, segments, together, scope), {h.results, nullptr}, mask, scoring(), context);
     finish(h.results, y, scope, context);
   }
 
@@ -162,7 +165,7 @@ class GroupedQueryAttention
     }
     key_values.append(sequences, h.keys, h.values);
     const PagedSelection<T>& there = key_values.select(sequences);
-    attention<T>({h.queries, there.segments, {}, {}, there.first_segment}, {h.results, nullptr},
+    attention<T>({h.queries, there.segments, {}, detail::sink_values(sinks), there.first_segment}, {h.results, nullptr},
                  Ragged<Mask>{there.lengths, mask}, scoring(), context);
     finish(h.results, y, scope, context);
   }
@@ -186,7 +189,7 @@ class GroupedQueryAttention
   void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, TensorView<T, 3> dmemory,
                 Context& context) {
     const AttentionExtent extent = check(dy.shape(), dmemory.shape(), dx.shape(), "dx");
-    check(cache, extent);
+    check_kept(cache, extent);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
     const Heads d = heads(extent, scope);
@@ -195,12 +198,14 @@ class GroupedQueryAttention
     const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
     const KeyValueGradient<T> gradients[] = {{d.keys, d.values}};
     T* const dbiases = detail::distance_gradients<T>(position, options.heads, extent, scope);
+    T* const dsinks = detail::sink_gradients(sinks, scope);
     detail::with_remembered_mask(cache, [&](const auto& mask) {
-      attention_backward<T>({queries(extent, cache.queries.data()), segments, distance_biases(extent, scope)},
+      attention_backward<T>(inputs(queries(extent, cache.queries.data()), segments, extent, scope),
                             {results(extent, cache.attended.data()), d.results, cache.log_sum_exp.data()},
-                            {d.queries, gradients, dbiases}, mask, scoring(), context);
+                            {d.queries, gradients, dbiases, dsinks}, mask, scoring(), context);
     });
     detail::distance_biases_backward<T>(position, extent, dbiases);
+    detail::sinks_backward(sinks, dsinks);
     position.apply_backward(d.queries, 0, context);
     position.apply_backward(d.keys, 0, context);
     query_norm.backward(head_rows(d.queries), cache.query_norm, head_rows(d.queries), context);
@@ -227,6 +232,7 @@ class GroupedQueryAttention
     visit("key_norm", self.key_norm);
     visit("inner_norm", self.inner_norm);
     if constexpr (detail::LearnsDistanceBiases<Position, T>) visit("position", self.position);
+    visit("sinks", self.sinks);
   }
 
   GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options> options;
@@ -238,12 +244,13 @@ class GroupedQueryAttention
   QueryKeyNorm key_norm;    ///< of each head of the keys
   InnerNorm inner_norm;     ///< of what the heads give together
   Position position;
+  std::optional<Parameter<T>> sinks;  ///< [heads], or none
 
  private:
   using Views = detail::AttentionViews<GroupedQueryAttention, T>;
   friend Views;
   using Heads = typename Views::Heads;
-  using Views::constant, Views::fits, Views::head_rows, Views::heads, Views::one_batch, Views::rows;
+  using Views::add, Views::check_kept, Views::constant, Views::head_rows, Views::heads, Views::one_batch, Views::rows;
   using Views::keys, Views::queries, Views::results, Views::values;
 
   static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
@@ -255,8 +262,10 @@ class GroupedQueryAttention
   Projection_ projection(Index in, Index out, Random& random) const {
     return detail::make_projection<Projection_>(options, in, out, random);
   }
-  ScoreBias<T> distance_biases(const AttentionExtent& extent, ScratchScope& scope) const {
-    return detail::distance_biases<T>(position, options.heads, extent, scope);
+  AttentionInputs<T> inputs(const ConstHeadsView<T>& q, std::span<const KeyValueSegment<T>> segments,
+                            const AttentionExtent& extent, ScratchScope& scope) const {
+    return {q, segments, detail::distance_biases<T>(position, options.heads, extent, scope),
+            detail::sink_values(sinks)};
   }
   /// What the parts on either side of attention itself do; given a cache, they keep what backward needs.
   void project(ConstTensorView<T, 3> x, ConstTensorView<T, 3> memory, const Heads& h, Context& context,
@@ -277,11 +286,6 @@ class GroupedQueryAttention
   }
   AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
 
-  static void add(T* to, const T* from, Index size) {
-    Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(to, size) +=
-        Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(from, size);
-  }
-
   AttentionExtent check(const Shape& x, const Shape& memory, const Shape& y, std::string_view y_name) const {
     detail::require_attention_parts(*this);
     require_features(options.dim, x, block);
@@ -289,12 +293,6 @@ class GroupedQueryAttention
     require_shape({memory[0], x[1], x[2]}, x, block, "x of the memory's batch");
     require_shape(x, y, block, y_name);
     return {x[0], x[1], memory[1]};
-  }
-  void check(const Cache& cache, const AttentionExtent& extent) const {
-    const AttentionExtent& kept = cache.extent;
-    require_shape({kept.batch, kept.queries, kept.keys}, {extent.batch, extent.queries, extent.keys}, block,
-                  "the batch, queries and keys of forward");
-    require<ValueError>(fits(cache, extent), block, "expected the cache of a forward of this block");
   }
 };
 
