@@ -15,6 +15,11 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// a key more whose value is 0, so that a head may attend to nothing (OpenAI 2025, "gpt-oss"; what Xiao et al. 2023,
 /// "StreamingLLM", found heads to use the first token for).
 ///   p_t = exp(score_t) / (exp(sink) + sum_u exp(score_u))
+/// @code
+/// ef::GroupedQueryAttention<float> attention(
+///     {.dim = 64, .heads = 4, .kv_heads = 2, .sinks = ef::LearnedSinks{}}, ef::Random(42));
+/// attention.sinks->value[0] = 2;  // of the first query head
+/// @endcode
 struct LearnedSinks {
   double start = 0;  ///< of every head; -infinity is as if there were none
 };

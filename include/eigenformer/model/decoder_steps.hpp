@@ -89,12 +89,14 @@ class DecoderSteps {
   void next_logits(TokensView tokens, RowsView<T> logits, KeyValuesOf<Stored>& key_values, Context& context) const {
     last_logits(tokens, logits, key_values, context);
   }
+  /// The same of some sequences of paged caches.
   template <class Stored>
   void next_logits(TokensView tokens, RowsView<T> logits, PagedKeyValues<T, Stored>& key_values,
                    std::span<const Index> sequences, Context& context) const {
     auto selected = key_values.select(sequences);
     last_logits(tokens, logits, selected, context);
   }
+  /// The same of all rows behind prompts.
   void next_logits(TokensView tokens, RowsView<T> logits, PromptedKeyValues<T>& key_values, Context& context) const {
     next_logits(tokens, logits, key_values.layers, key_values.rows, context);
   }

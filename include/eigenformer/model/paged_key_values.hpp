@@ -15,6 +15,7 @@ class PagedKeyValues;
 template <class T, StorageOf<T> Storage = T>
 class SelectedKeyValues {
  public:
+  /// Neither is owned.
   SelectedKeyValues(PagedKeyValues<T, Storage>& all, std::span<const Index> sequences)
       : all_(&all), sequences_(sequences) {}
 
@@ -22,6 +23,7 @@ class SelectedKeyValues {
   std::size_t size() const { return all_->layers_.size(); }
   /// Those of one layer.
   PagedSequences<T, Storage> operator[](std::size_t layer) const { return {all_->layers_[layer], sequences_}; }
+  /// Which they are.
   std::span<const Index> sequences() const { return sequences_; }
   /// Positions of a sequence so far.
   Index length(Index sequence) const { return all_->length(sequence); }

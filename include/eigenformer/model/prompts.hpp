@@ -7,6 +7,13 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// What a decoder goes on from: one prompt for each text to write, which need not be all as long.
+/// @code
+/// ef::LlamaDecoder<float> model({.vocabulary = 97, .dim = 64, .layers = 2, .heads = 4}, ef::Random(42));
+/// const std::vector<std::vector<std::int32_t>> prompts = {{5, 17, 3}, {11}};
+/// ef::Context context;
+/// const auto found = ef::beam_search(model, ef::Prompts(prompts), {.end = 1, .max_length = 9}, context);
+/// const std::vector<std::int32_t>& best = found[1][0].tokens;  // behind the second prompt
+/// @endcode
 class Prompts {
  public:
   /// Each of a list of prompts, not owned.
