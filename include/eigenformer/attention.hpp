@@ -8,7 +8,10 @@
 #include <eigenformer/attention/attention_cache.hpp>
 #include <eigenformer/attention/attention_decoding.hpp>
 #include <eigenformer/attention/attention_options.hpp>
+#include <eigenformer/attention/attention_parts.hpp>
 #include <eigenformer/attention/attention_plan.hpp>
+#include <eigenformer/attention/attention_position.hpp>
+#include <eigenformer/attention/attention_sinks.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/block_sparse.hpp>
 #include <eigenformer/attention/both.hpp>
@@ -26,6 +29,7 @@
 #include <eigenformer/attention/offset_bias.hpp>
 #include <eigenformer/attention/packed.hpp>
 #include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/paged_sequences.hpp>
 #include <eigenformer/attention/projected_memory.hpp>
 #include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/attention/rolling_key_value_cache.hpp>

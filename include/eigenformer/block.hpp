@@ -3,6 +3,7 @@
 
 // Arrangements of other blocks.
 
+#include <eigenformer/block/alternating.hpp>
 #include <eigenformer/block/cross_layer.hpp>
 #include <eigenformer/block/deep_norm.hpp>
 #include <eigenformer/block/efficient_vit_block.hpp>

@@ -8,8 +8,11 @@
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/model/decoder_from_multi_head.hpp>
 #include <eigenformer/model/decoder_options.hpp>
+#include <eigenformer/model/decoder_steps.hpp>
 #include <eigenformer/model/encoder_decoder.hpp>
 #include <eigenformer/model/encoder_decoder_options.hpp>
+#include <eigenformer/model/gpt3_decoder.hpp>
+#include <eigenformer/model/gpt3_options.hpp>
 #include <eigenformer/model/greedy_search.hpp>
 #include <eigenformer/model/llama2c.hpp>
 #include <eigenformer/model/llama2c_file.hpp>
@@ -18,4 +21,6 @@
 #include <eigenformer/model/llama_config_parser.hpp>
 #include <eigenformer/model/llama_config_reader.hpp>
 #include <eigenformer/model/llama_parameters.hpp>
+#include <eigenformer/model/paged_key_values.hpp>
+#include <eigenformer/model/prompts.hpp>
 #include <eigenformer/model/search_options.hpp>

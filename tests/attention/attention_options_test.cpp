@@ -22,8 +22,14 @@ TEST(AttentionOptions, derive_what_is_not_given) {
 }
 
 TEST(AttentionOptions, limits_convert_with_every_field) {
-  const MultiHead chosen{
-      .dim = 35, .heads = 5, .head_dim = 2, .value_dim = 3, .memory_dim = 11, .softmax_scale = 0.5, .softcap = 13};
+  const MultiHead chosen{.dim = 35,
+                         .heads = 5,
+                         .head_dim = 2,
+                         .value_dim = 3,
+                         .memory_dim = 11,
+                         .softmax_scale = 0.5,
+                         .softcap = 13,
+                         .sinks = ef::LearnedSinks{17}};
   const Grouped options = chosen;
   EXPECT_EQ(options.dim, 35);
   EXPECT_EQ(options.heads, 5);
@@ -34,14 +40,21 @@ TEST(AttentionOptions, limits_convert_with_every_field) {
   EXPECT_TRUE(options.bias);
   EXPECT_EQ(options.softmax_scale, 0.5);
   EXPECT_EQ(options.softcap, 13);
-  const MultiQuery one{
-      .dim = 35, .heads = 5, .head_dim = 2, .value_dim = 3, .memory_dim = 11, .position = {.base = 17}};
+  EXPECT_EQ(options.sinks.value().start, 17);
+  const MultiQuery one{.dim = 35,
+                       .heads = 5,
+                       .head_dim = 2,
+                       .value_dim = 3,
+                       .memory_dim = 11,
+                       .position = {.base = 17},
+                       .sinks = ef::LearnedSinks{19}};
   const ef::GroupedQueryAttentionOptions<ef::Rotary<>> shared = one;
   EXPECT_EQ(shared.kv_heads, 1);
   EXPECT_EQ(shared.value_dim, 3);
   EXPECT_EQ(shared.memory_dim, 11);
   EXPECT_FALSE(shared.bias);
   EXPECT_EQ(shared.position.base, 17);
+  EXPECT_EQ(shared.sinks.value().start, 19);
 }
 
 TEST(AttentionOptions, a_head_dim_that_is_no_whole_number_is_refused) {

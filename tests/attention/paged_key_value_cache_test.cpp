@@ -98,6 +98,25 @@ TEST(PagedKeyValueCache, forks_share_pages_and_part_where_they_differ) {
   EXPECT_THROW(cache.remove(second), ef::ValueError);
 }
 
+/// Three sequences share a page's beginning: two copy it, and the last has it for its own.
+TEST(PagedKeyValueCache, the_last_to_part_from_a_shared_page_needs_no_other) {
+  ef::PagedKeyValueCache<float> cache({.sequences = 4, .pages = 3, .page_length = 4, .kv_heads = 1, .head_dim = 2});
+  ef::Tensor<float, 4> one(1, 1, 1, 2), three(3, 1, 1, 2);
+  one.setZero();
+  three.setZero();
+  const Index a[] = {cache.add()};
+  cache.append(a, one, one);
+  const Index all[] = {a[0], cache.fork(a[0]), cache.fork(a[0])};
+  EXPECT_NO_THROW(cache.require_room(all, 3));
+  EXPECT_THROW(cache.require_room(all, 4), ef::ValueError);
+  const Index fourth = cache.fork(a[0]);
+  EXPECT_THROW(cache.require_room(all, 1), ef::ValueError) << "one more shares it, who does not go on";
+  cache.remove(fourth);
+  cache.append(all, three, three);
+  EXPECT_EQ(cache.free_pages(), 0);
+  for (const Index sequence : all) EXPECT_EQ(cache.length(sequence), 2);
+}
+
 TEST(PagedKeyValueCache, what_does_not_fit_changes_nothing) {
   ef::PagedKeyValueCache<float> cache({.sequences = 2, .pages = 2, .page_length = 4, .kv_heads = 1, .head_dim = 2});
   const Index a = cache.add();

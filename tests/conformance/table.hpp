@@ -31,6 +31,7 @@
 #include <eigenformer/linear/packed_linear.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/model/encoder_decoder.hpp>
+#include <eigenformer/model/gpt3_decoder.hpp>
 #include <eigenformer/norm/batch_norm.hpp>
 #include <eigenformer/norm/group_norm.hpp>
 #include <eigenformer/norm/layer_norm.hpp>
@@ -183,6 +184,14 @@ std::vector<Row<T>> table() {
       },
       ef::Causal{});
   add(
+      "GroupedQueryAttention_with_sinks", Features{37},
+      [](ef::Random random) {
+        using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<>>;
+        return Attention({.dim = 37, .heads = 6, .kv_heads = 3, .head_dim = 10, .sinks = ef::LearnedSinks{0.5}},
+                         random.split());
+      },
+      ef::Causal{});
+  add(
       "MultiHeadAttention", Features{34},
       [](ef::Random random) { return ef::MultiHeadAttention<T>({.dim = 34, .heads = 2}, random.split()); },
       ef::NoMask{});
@@ -324,6 +333,11 @@ std::vector<Row<T>> table() {
   add("Decoder_in_bfloat16", Tokens{29}, [](ef::Random random) {
     return ef::LlamaDecoder<T, ef::TiedOutput<T, ef::Bfloat16>>(
         {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .kv_heads = 1, .hidden = 53}, random.split());
+  });
+  add("Decoder_of_gpt3", Tokens{29}, [](ef::Random random) {
+    return ef::Gpt3Decoder<T>(
+        {.vocabulary = 29, .dim = 42, .layers = 2, .heads = 3, .hidden = 53, .max_length = 83, .bandwidth = 3},
+        random.split());
   });
   add(
       "PreNorm_in_float16", Features{38},

@@ -4,6 +4,7 @@
 #include <eigenformer/model/encoder_decoder.hpp>
 #include <eigenformer/model/greedy_search.hpp>
 
+#include "model/prompted_case.hpp"
 #include "model/search_case.hpp"
 #include "reference/beam_search.hpp"
 #include "support/compare.hpp"
@@ -190,6 +191,45 @@ void expect_the_best_of_a_transformer() {
 TEST(BeamSearch, with_caches_finds_the_best_of_all_sequences) {
   expect_the_best_of_a_transformer<float>();
   expect_the_best_of_a_transformer<double>();
+}
+
+/// A Decoder goes on from prompts of different length: the search is that of the formula, fed by one forward of each whole
+/// text.
+template <class Model>
+void expect_the_search_of_the_formula(Index beams) {
+  const auto model = prompted::small_model<Model>(7);
+  const std::vector<Tokens> prompts = {{3, 1, 2}, {5}, prompted::text(67, 1, 7)};
+  const ef::SearchOptions options = {.end = 0, .max_length = 8, .beams = beams};
+  ef::Context context({.threads = 2});
+  const auto found = ef::beam_search(model, ef::Prompts(prompts), options, context);
+  ASSERT_EQ(found.size(), 3U);
+  for (std::size_t b = 0; b < 3; ++b) {
+    const reference::NextLogProbabilities next = [&](const std::vector<int>& written) {
+      Tokens text = prompts[b];
+      text.insert(text.end(), written.begin(), written.end());
+      ef::Matrix<double> logits(static_cast<Index>(text.size()), 7);
+      model.forward(text, logits, context);
+      const double* const last = logits.bottomRows(1).data();
+      return log_softmax({last, last + 7});
+    };
+    const auto expected = reference::beam_search(next, case_of(options));
+    ASSERT_EQ(found[b].size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(found[b][i].tokens, Tokens(expected[i].tokens.begin(), expected[i].tokens.end())) << b << " " << i;
+      EXPECT_NEAR(found[b][i].score, expected[i].score, 1024 * support::tolerance::epsilon<double>) << b << " " << i;
+    }
+  }
+  if (beams == 1) {
+    const auto greedy = ef::greedy_search(model, ef::Prompts(prompts), options, context);
+    for (std::size_t b = 0; b < 3; ++b) EXPECT_EQ(found[b][0].tokens, greedy[b]) << b;
+  }
+}
+
+TEST(BeamSearch, goes_on_from_prompts_with_a_decoder) {
+  for (const Index beams : {1, 2, 5}) {
+    expect_the_search_of_the_formula<ef::LlamaDecoder<double>>(beams);
+    expect_the_search_of_the_formula<ef::Gpt3Decoder<double>>(beams);
+  }
 }
 
 /// Beams that change rows: scores of what was kept are those of one forward of the whole sequence.

@@ -80,6 +80,7 @@ struct AttentionOptions {
   std::optional<double> scale = {};  ///< 1 / sqrt(dk) if not given
   double softcap = 0;                ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
   std::function<double(long head, long query, long key)> bias = {};  ///< added to capped scores; none if empty
+  std::vector<double> sinks = {};  ///< [H], for each head the score of a key more whose value is 0; none if empty
 };
 
 template <class T>
@@ -151,7 +152,8 @@ Attended<T> attention(const Array<T>& q, const Array<T>& k, const Array<T>& v, c
           seen.push_back(t);
           scores.push_back(final_score(raw_score(q, k, b, s, h, t, options), h, s, t, options));
         }
-        if (seen.empty()) continue;
+        if (!options.sinks.empty()) scores.push_back(T(options.sinks.at(static_cast<std::size_t>(h))));
+        if (scores.empty()) continue;
         const T maximum = *std::max_element(scores.begin(), scores.end());
         T sum = 0;
         for (const T score : scores) {

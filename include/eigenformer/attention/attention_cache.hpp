@@ -6,10 +6,19 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// What attention keeps for backward: projected and positioned queries, keys and values, the result before the last
-/// projection, and the live keys of every query, which is all that backward needs of the mask.
+/// Projected and positioned queries, keys and values, and the result before the last projection.
+template <class T>
+struct AttentionBuffers {
+  Buffer<T> queries;   ///< [B, S, H, d_k]
+  Buffer<T> keys;      ///< [B, T, Hkv, d_k]
+  Buffer<T> values;    ///< [B, T, Hkv, d_v]
+  Buffer<T> attended;  ///< [B, S, H, d_v]
+};
+
+/// What attention keeps for backward: these, what the parts keep, and the live keys of every query, which is all that
+/// backward needs of the mask.
 template <class T, class Projection, class QueryKeyNorm, class InnerNorm>
-struct AttentionCache {
+struct AttentionCache : AttentionBuffers<T> {
   typename Projection::Cache query;
   typename Projection::Cache key;
   typename Projection::Cache value;
@@ -17,10 +26,6 @@ struct AttentionCache {
   typename QueryKeyNorm::Cache query_norm;
   typename QueryKeyNorm::Cache key_norm;
   typename InnerNorm::Cache inner_norm;
-  Buffer<T> queries;           ///< [B, S, H, d_k]
-  Buffer<T> keys;              ///< [B, T, Hkv, d_k]
-  Buffer<T> values;            ///< [B, T, Hkv, d_v]
-  Buffer<T> attended;          ///< [B, S, H, d_v]
   Buffer<T> log_sum_exp;       ///< [B, H, S]
   Buffer<KeyRange> live;       ///< [B, S]
   Buffer<std::uint64_t> bits;  ///< [B, S, ceil(T / 64)] of a mask that lets queries see more than one run, else empty

@@ -5,9 +5,12 @@
 #include <eigenformer/attention/attention_backward.hpp>
 #include <eigenformer/attention/attention_cache.hpp>
 #include <eigenformer/attention/attention_options.hpp>
+#include <eigenformer/attention/attention_parts.hpp>
+#include <eigenformer/attention/attention_position.hpp>
+#include <eigenformer/attention/attention_sinks.hpp>
 #include <eigenformer/attention/attention_views.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
-#include <eigenformer/attention/paged_key_value_cache.hpp>
+#include <eigenformer/attention/paged_sequences.hpp>
 #include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
@@ -24,11 +27,12 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// MultiHeadAttention and MultiQueryAttention are the same class with other options. Projection is Linear or what
 /// stands in for it; Position turns queries and keys after their projection. QueryKeyNorm normalises each head of
 /// queries and keys before that (RmsNorm in Qwen 3 and Gemma 3, LayerNorm in Dehghani et al. 2023, "ViT-22B"), and
-/// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN).
+/// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN). Every
+/// head has a sink with .sinks = LearnedSinks{}.
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
 ///   memory_dim]  output.weight [dim, heads value_dim]  query_norm, key_norm over head_dim  inner_norm over heads
-///   value_dim
+///   value_dim  sinks [heads]
 ///   throws OptionError for options that do not go together, ShapeError for tensors that do not fit, ValueError for a
 ///          key/value cache without room; before anything is written
 /// @code
@@ -63,7 +67,8 @@ class GroupedQueryAttention
         query_norm(detail::norm_over<QueryKeyNorm>(options.head_dim, options.query_key_norm)),
         key_norm(query_norm),
         inner_norm(detail::norm_over<InnerNorm>(options.heads * options.value_dim, options.inner_norm)),
-        position(make_position(random)) {}
+        position(detail::make_position<Position>(options, random)),
+        sinks(detail::make_sinks<T>(options.sinks, options.heads)) {}
   /// The same attention under other default options: that of MultiHeadAttention as grouped-query attention.
   template <class Other>
   requires(!std::same_as<Other, Chosen>) explicit GroupedQueryAttention(
@@ -76,7 +81,8 @@ class GroupedQueryAttention
         query_norm(other.query_norm),
         key_norm(other.key_norm),
         inner_norm(other.inner_norm),
-        position(other.position) {}
+        position(other.position),
+        sinks(other.sinks) {}
 
   Index input_features() const { return options.dim; }
   Index output_features() const { return options.dim; }
@@ -96,28 +102,16 @@ class GroupedQueryAttention
     mask.check(extent);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
-    const HeadsView<T> q = queries(extent, memory_for(cache ? &cache->queries : nullptr, scope, query_size(extent)));
-    const HeadsView<T> k = keys(extent, memory_for(cache ? &cache->keys : nullptr, scope, key_size(extent)));
-    const HeadsView<T> v = values(extent, memory_for(cache ? &cache->values : nullptr, scope, value_size(extent)));
-    const HeadsView<T> attended =
-        results(extent, memory_for(cache ? &cache->attended : nullptr, scope, result_size(extent)));
-    query.forward(x, rows(q), context, cache ? &cache->query : nullptr);
-    key.forward(memory, rows(k), context, cache ? &cache->key : nullptr);
-    value.forward(memory, rows(v), context, cache ? &cache->value : nullptr);
-    query_norm.forward(head_rows(q), head_rows(q), context, cache ? &cache->query_norm : nullptr);
-    key_norm.forward(head_rows(k), head_rows(k), context, cache ? &cache->key_norm : nullptr);
-    position.apply(q, 0, context);
-    position.apply(k, 0, context);
+    const Heads h = heads(extent, scope, cache);
+    project(x, memory, h, context, cache);
+    position.apply(h.queries, 0, context);
+    position.apply(h.keys, 0, context);
     if (cache) cache->remember(mask, extent);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
-    const KeyValueSegment<T> segments[] = {{k, v}};
-    attention<T>({q, segments, distance_biases(extent, scope)}, {attended, cache ? cache->log_sum_exp.data() : nullptr},
+    const KeyValueSegment<T> segments[] = {{h.keys, h.values}};
+    attention<T>(inputs(h.queries, segments, extent, scope), {h.results, cache ? cache->log_sum_exp.data() : nullptr},
                  mask, scoring(), context);
-    const RowsView<T> normed = cache && normalises_inside
-                                   ? scope.rows<T>(rows(attended).rows(), rows(attended).features())
-                                   : rows(attended);  // backward wants attended as it is
-    inner_norm.forward(rows(attended), normed, context, cache ? &cache->inner_norm : nullptr);
-    output.forward(constant(normed), y, context, cache ? &cache->output : nullptr);
+    finish(h.results, y, scope, context, cache);
   }
 
   /// Self-attention of positions that follow those in a key/value cache, which it appends to: a whole prompt, a part of one, or
@@ -129,23 +123,20 @@ class GroupedQueryAttention
     const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
     const Index before = key_values.length();
     const auto& o = key_values.options();
-    check_stored({o.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
+    detail::require_stored_like(*this, {o.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
     key_values.require_room(extent.queries);
     const AttentionExtent together{extent.batch, extent.queries, key_values.kept(extent.queries)};
     mask.check(together);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
-    const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
-    const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
-    const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
-    const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
-    project(x, q, k, v, context);
-    position.apply(q, before, context);
-    position.apply(k, before, context);
-    key_values.append(k, v);
+    const Heads h = heads(extent, scope);
+    project(x, x, h, context);
+    position.apply(h.queries, before, context);
+    position.apply(h.keys, before, context);
+    key_values.append(h.keys, h.values);
     const auto segments = key_values.segments();
-    attention<T>({q, segments, distance_biases(together, scope)}, {attended, nullptr}, mask, scoring(), context);
-    finish(attended, y, context);
+    attention<T>(inputs(h.queries, segments, together, scope), {h.results, nullptr}, mask, scoring(), context);
+    finish(h.results, y, scope, context);
   }
 
   /// The same of several sequences of different length in a paged cache: row b of the batch follows sequence
@@ -158,28 +149,31 @@ class GroupedQueryAttention
     const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
     const PagedKeyValueCacheOptions& o = key_values.options();
     require_shape({extent.batch}, {static_cast<Index>(sequences.size())}, block, "sequences");
-    check_stored({extent.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
+    detail::require_stored_like(*this, {extent.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
     key_values.require_room(sequences, extent.queries);
     for (const Index sequence : sequences) {
       mask.check({extent.batch, extent.queries, key_values.length(sequence) + extent.queries});
     }
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
-    const HeadsView<T> q = queries(extent, scope.take<T>(query_size(extent)));
-    const HeadsView<T> k = keys(extent, scope.take<T>(key_size(extent)));
-    const HeadsView<T> v = values(extent, scope.take<T>(value_size(extent)));
-    const HeadsView<T> attended = results(extent, scope.take<T>(result_size(extent)));
-    project(x, q, k, v, context);
+    const Heads h = heads(extent, scope);
+    project(x, x, h, context);
     for (Index b = 0; b < extent.batch; ++b) {
       const Index before = key_values.length(sequences[static_cast<std::size_t>(b)]);
-      position.apply(view(q.at(b, 0, 0), 1, q.length(), q.heads(), q.head_dim()), before, context);
-      position.apply(view(k.at(b, 0, 0), 1, k.length(), k.heads(), k.head_dim()), before, context);
+      position.apply(one_batch(h.queries, b), before, context);
+      position.apply(one_batch(h.keys, b), before, context);
     }
-    key_values.append(sequences, k, v);
+    key_values.append(sequences, h.keys, h.values);
     const PagedSelection<T>& there = key_values.select(sequences);
-    attention<T>({q, there.segments, {}, {}, there.first_segment}, {attended, nullptr},
+    attention<T>({h.queries, there.segments, {}, detail::sink_values(sinks), there.first_segment}, {h.results, nullptr},
                  Ragged<Mask>{there.lengths, mask}, scoring(), context);
-    finish(attended, y, context);
+    finish(h.results, y, scope, context);
+  }
+
+  template <AttentionMask Mask, class Storage>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
+               const PagedSequences<T, Storage>& key_values, Context& context) const {
+    forward(x, y, mask, key_values.cache, key_values.sequences, context);
   }
 
   /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
@@ -195,34 +189,31 @@ class GroupedQueryAttention
   void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, TensorView<T, 3> dmemory,
                 Context& context) {
     const AttentionExtent extent = check(dy.shape(), dmemory.shape(), dx.shape(), "dx");
-    check(cache, extent);
+    check_kept(cache, extent);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
-    const HeadsView<T> dattended = results(extent, scope.take<T>(result_size(extent)));
-    const HeadsView<T> dq = queries(extent, scope.take<T>(query_size(extent)));
-    const HeadsView<T> dk = keys(extent, scope.take<T>(key_size(extent)));
-    const HeadsView<T> dv = values(extent, scope.take<T>(value_size(extent)));
-    output.backward(dy, cache.output, rows(dattended), context);
-    inner_norm.backward(rows(dattended), cache.inner_norm, rows(dattended), context);
+    const Heads d = heads(extent, scope);
+    output.backward(dy, cache.output, rows(d.results), context);
+    inner_norm.backward(rows(d.results), cache.inner_norm, rows(d.results), context);
     const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
-    const KeyValueGradient<T> gradients[] = {{dk, dv}};
-    T* const dbiases = trains_biases() ? scope.take<T>(distances(extent) * options.heads) : nullptr;
+    const KeyValueGradient<T> gradients[] = {{d.keys, d.values}};
+    T* const dbiases = detail::distance_gradients<T>(position, options.heads, extent, scope);
+    T* const dsinks = detail::sink_gradients(sinks, scope);
     detail::with_remembered_mask(cache, [&](const auto& mask) {
-      attention_backward<T>({queries(extent, cache.queries.data()), segments, distance_biases(extent, scope)},
-                            {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
-                            {dq, gradients, dbiases}, mask, scoring(), context);
+      attention_backward<T>(inputs(queries(extent, cache.queries.data()), segments, extent, scope),
+                            {results(extent, cache.attended.data()), d.results, cache.log_sum_exp.data()},
+                            {d.queries, gradients, dbiases, dsinks}, mask, scoring(), context);
     });
-    if constexpr (detail::LearnsDistanceBiases<Position, T>) {
-      if (dbiases) position.distance_biases_backward(1 - extent.keys, distances(extent), dbiases);
-    }
-    position.apply_backward(dq, 0, context);
-    position.apply_backward(dk, 0, context);
-    query_norm.backward(head_rows(dq), cache.query_norm, head_rows(dq), context);
-    key_norm.backward(head_rows(dk), cache.key_norm, head_rows(dk), context);
-    query.backward(constant(rows(dq)), cache.query, dx, context);
-    key.backward(constant(rows(dk)), cache.key, dmemory, context);
+    detail::distance_biases_backward<T>(position, extent, dbiases);
+    detail::sinks_backward(sinks, dsinks);
+    position.apply_backward(d.queries, 0, context);
+    position.apply_backward(d.keys, 0, context);
+    query_norm.backward(head_rows(d.queries), cache.query_norm, head_rows(d.queries), context);
+    key_norm.backward(head_rows(d.keys), cache.key_norm, head_rows(d.keys), context);
+    query.backward(constant(rows(d.queries)), cache.query, dx, context);
+    key.backward(constant(rows(d.keys)), cache.key, dmemory, context);
     T* const from_values = scope.take<T>(dmemory.size());
-    value.backward(constant(rows(dv)), cache.value, TensorView<T, 3>(from_values, dmemory.dimensions()), context);
+    value.backward(constant(rows(d.values)), cache.value, TensorView<T, 3>(from_values, dmemory.dimensions()), context);
     add(dmemory.data(), from_values, dmemory.size());
   }
 
@@ -241,6 +232,7 @@ class GroupedQueryAttention
     visit("key_norm", self.key_norm);
     visit("inner_norm", self.inner_norm);
     if constexpr (detail::LearnsDistanceBiases<Position, T>) visit("position", self.position);
+    visit("sinks", self.sinks);
   }
 
   GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options> options;
@@ -252,13 +244,14 @@ class GroupedQueryAttention
   QueryKeyNorm key_norm;    ///< of each head of the keys
   InnerNorm inner_norm;     ///< of what the heads give together
   Position position;
+  std::optional<Parameter<T>> sinks;  ///< [heads], or none
 
  private:
   using Views = detail::AttentionViews<GroupedQueryAttention, T>;
   friend Views;
-  using Views::constant, Views::head_rows, Views::rows;
-  using Views::key_size, Views::query_size, Views::result_size, Views::value_size;
-  using Views::keys, Views::queries, Views::results, Views::values, Views::view;
+  using Heads = typename Views::Heads;
+  using Views::add, Views::check_kept, Views::constant, Views::head_rows, Views::heads, Views::one_batch, Views::rows;
+  using Views::keys, Views::queries, Views::results, Views::values;
 
   static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
 
@@ -267,110 +260,39 @@ class GroupedQueryAttention
     return result;
   }
   Projection_ projection(Index in, Index out, Random& random) const {
-    typename Projection_::Options chosen;
-    chosen.in_features = in;
-    chosen.out_features = out;
-    chosen.bias = options.bias;
-    return Projection_(chosen, random.split());
+    return detail::make_projection<Projection_>(options, in, out, random);
   }
-  Position make_position([[maybe_unused]] Random& random) {
-    if constexpr (requires { options.position.heads; }) {
-      if (options.position.heads == 0) options.position.heads = options.heads;
-    }
-    if constexpr (std::is_constructible_v<Position, RotaryOptions>) {
-      if (options.position.head_dim == 0) options.position.head_dim = options.head_dim;
-      if (options.position.rotary_dim == 0) options.position.rotary_dim = options.head_dim;
-      return Position(options.position);
-    } else if constexpr (std::is_constructible_v<Position, detail::position_options<Position>, Random>) {
-      return Position(options.position, random.split());
-    } else if constexpr (std::is_constructible_v<Position, detail::position_options<Position>>) {
-      return Position(options.position);
-    } else {
-      return Position();
-    }
+  AttentionInputs<T> inputs(const ConstHeadsView<T>& q, std::span<const KeyValueSegment<T>> segments,
+                            const AttentionExtent& extent, ScratchScope& scope) const {
+    return {q, segments, detail::distance_biases<T>(position, options.heads, extent, scope),
+            detail::sink_values(sinks)};
   }
-  /// Distances between a query and a key.
-  static Index distances(const AttentionExtent& e) { return (std::max)(e.queries + e.keys - 1, Index(0)); }
-  /// What the positions add to scores, in scratch memory.
-  ScoreBias<T> distance_biases([[maybe_unused]] const AttentionExtent& extent,
-                               [[maybe_unused]] ScratchScope& scope) const {
-    if constexpr (detail::HasDistanceBiases<Position, T>) {
-      T* const biases = scope.take<T>(options.heads * distances(extent));
-      position.distance_biases(1 - extent.keys, distances(extent), biases);
-      return ScoreBias<T>::by_distance(biases, options.heads, extent.queries, extent.keys);
-    } else {
-      return {};
-    }
+  /// What the parts on either side of attention itself do; given a cache, they keep what backward needs.
+  void project(ConstTensorView<T, 3> x, ConstTensorView<T, 3> memory, const Heads& h, Context& context,
+               Cache* cache = nullptr) const {
+    query.forward(x, rows(h.queries), context, cache ? &cache->query : nullptr);
+    key.forward(memory, rows(h.keys), context, cache ? &cache->key : nullptr);
+    value.forward(memory, rows(h.values), context, cache ? &cache->value : nullptr);
+    query_norm.forward(head_rows(h.queries), head_rows(h.queries), context, cache ? &cache->query_norm : nullptr);
+    key_norm.forward(head_rows(h.keys), head_rows(h.keys), context, cache ? &cache->key_norm : nullptr);
   }
-  bool trains_biases() const {
-    if constexpr (detail::LearnsDistanceBiases<Position, T>) {
-      return position.weight.trainable;
-    } else {
-      return false;
-    }
-  }
-  void project(ConstTensorView<T, 3> x, const HeadsView<T>& q, const HeadsView<T>& k, const HeadsView<T>& v,
-               Context& context) const {
-    query.forward(x, rows(q), context);
-    key.forward(x, rows(k), context);
-    value.forward(x, rows(v), context);
-    query_norm.forward(head_rows(q), head_rows(q), context);
-    key_norm.forward(head_rows(k), head_rows(k), context);
-  }
-  void finish(const HeadsView<T>& attended, TensorView<T, 3> y, Context& context) const {
-    inner_norm.forward(rows(attended), rows(attended), context);
-    output.forward(constant(rows(attended)), y, context);
+  void finish(const HeadsView<T>& attended, TensorView<T, 3> y, ScratchScope& scope, Context& context,
+              Cache* cache = nullptr) const {
+    const RowsView<T> normed = cache && normalises_inside
+                                   ? scope.rows<T>(rows(attended).rows(), rows(attended).features())
+                                   : rows(attended);  // backward wants attended as it is
+    inner_norm.forward(rows(attended), normed, context, cache ? &cache->inner_norm : nullptr);
+    output.forward(constant(normed), y, context, cache ? &cache->output : nullptr);
   }
   AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
 
-  static T* memory_for(Buffer<T>* kept, ScratchScope& scope, Index size) {
-    return kept ? kept->resize(size) : scope.take<T>(size);
-  }
-  static void add(T* to, const T* from, Index size) {
-    Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(to, size) +=
-        Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>(from, size);
-  }
-
   AttentionExtent check(const Shape& x, const Shape& memory, const Shape& y, std::string_view y_name) const {
-    check_projections();
+    detail::require_attention_parts(*this);
     require_features(options.dim, x, block);
     require_features(options.memory_dim, memory, block, "memory");
     require_shape({memory[0], x[1], x[2]}, x, block, "x of the memory's batch");
     require_shape(x, y, block, y_name);
     return {x[0], x[1], memory[1]};
-  }
-  /// Weights are public and may have been replaced.
-  void check_projections() const {
-    check_projection(query, options.dim, options.heads * options.head_dim, "query");
-    check_projection(key, options.memory_dim, options.kv_heads * options.head_dim, "key");
-    check_projection(value, options.memory_dim, options.kv_heads * options.value_dim, "value");
-    check_projection(output, options.heads * options.value_dim, options.dim, "output");
-    if constexpr (detail::HasDistanceBiases<Position, T>) {
-      require(position.heads() == options.heads, block, "expected position of ", options.heads, " heads, got ",
-              position.heads());
-    }
-    detail::require_norm_over(options.head_dim, query_norm, block, "query_norm");
-    detail::require_norm_over(options.head_dim, key_norm, block, "key_norm");
-    detail::require_norm_over(options.heads * options.value_dim, inner_norm, block, "inner_norm");
-  }
-  static void check_projection(const Projection_& part, Index in, Index out, std::string_view name) {
-    require(part.input_features() == in && part.output_features() == out, block, "expected ", name, " to map ", in,
-            " to ", out, " features, got ", part.input_features(), " to ", part.output_features());
-  }
-  /// stored: [batch, kv_heads, head_dim, value_dim] of a key/value cache
-  void check_stored(const Shape& stored, Index batch) const {
-    require(options.memory_dim == options.dim, block, "expected memory_dim equal to dim for self-attention, got ",
-            options.memory_dim, " and ", options.dim);
-    require_shape({batch, options.kv_heads, options.head_dim, options.value_dim}, stored, block,
-                  "a key/value cache [batch, kv_heads, head_dim, value_dim]");
-  }
-  void check(const Cache& cache, const AttentionExtent& extent) const {
-    const AttentionExtent& kept = cache.extent;
-    require_shape({kept.batch, kept.queries, kept.keys}, {extent.batch, extent.queries, extent.keys}, block,
-                  "the batch, queries and keys of forward");
-    require<ValueError>(cache.queries.size() == query_size(extent) && cache.keys.size() == key_size(extent) &&
-                            cache.values.size() == value_size(extent) && cache.attended.size() == result_size(extent),
-                        block, "expected the cache of a forward of this block");
   }
 };
 

@@ -116,10 +116,9 @@ class PagedKeyValueCache {
       require<ValueError>(std::find(sequences.begin(), sequences.begin() + static_cast<std::ptrdiff_t>(i),
                                     sequences[i]) == sequences.begin() + static_cast<std::ptrdiff_t>(i),
                           name, "expected each sequence once, got ", sequences[i], " twice");
-      const Index inside = sequence.length % options_.page_length;
-      const bool copies = count > 0 && inside != 0 && users_[static_cast<std::size_t>(sequence.pages.back())] > 1;
       needed += (sequence.length + count + options_.page_length - 1) / options_.page_length -
-                static_cast<Index>(sequence.pages.size()) + (copies ? 1 : 0);
+                static_cast<Index>(sequence.pages.size());
+      if (count > 0 && copies_page(sequences, i)) ++needed;
     }
     require<ValueError>(needed <= free_pages(), name, "expected room for ", count, " more positions of each of ",
                         sequences.size(), " sequences, which take ", needed, " pages, got ", free_pages(), " free");
@@ -159,6 +158,19 @@ class PagedKeyValueCache {
     require<ValueError>(number >= 0 && number < options_.sequences && sequences_[static_cast<std::size_t>(number)].used,
                         name, "expected the number of a sequence that there is, got ", number);
     return sequences_[static_cast<std::size_t>(number)];
+  }
+  /// Whether sequence i of these, appended to one after the other, has to copy its last page: not if all others that
+  /// share it have done so before.
+  bool copies_page(std::span<const Index> sequences, std::size_t i) const {
+    const Sequence& sequence = at(sequences[i]);
+    if (sequence.length % options_.page_length == 0) return false;
+    const Index page = sequence.pages.back();
+    Index sharing = users_[static_cast<std::size_t>(page)];
+    for (std::size_t before = 0; before < i; ++before) {
+      const Sequence& other = at(sequences[before]);
+      if (!other.pages.empty() && other.pages.back() == page) --sharing;
+    }
+    return sharing > 1;
   }
   Index& users(Index page) { return users_[static_cast<std::size_t>(page)]; }
   Index take() {

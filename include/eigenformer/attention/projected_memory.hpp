@@ -76,7 +76,8 @@ void attend_to_memory(const GroupedQueryAttention<T, Projection, Position, Query
   module.query.forward(x, detail::position_rows(q), context);
   module.query_norm.forward(detail::head_rows(q), detail::head_rows(q), context);
   const KeyValueSegment<T> segments[] = {key_values.segment()};
-  attention<T>({q, segments}, {attended, nullptr}, mask, {o.softmax_scale, o.softcap}, context);
+  attention<T>({q, segments, {}, detail::sink_values(module.sinks)}, {attended, nullptr}, mask,
+               {o.softmax_scale, o.softcap}, context);
   module.inner_norm.forward(detail::position_rows(attended), detail::position_rows(attended), context);
   module.output.forward(detail::position_rows(attended), y, context);
 }

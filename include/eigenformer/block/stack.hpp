@@ -2,14 +2,23 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/attention/memory.hpp>
+#include <eigenformer/block/alternating.hpp>
 #include <eigenformer/block/parts.hpp>
 #include <eigenformer/block/residual.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// Layers of one type one after the other, y = layer_n(… layer_1(x)), each under the same mask: the body of an encoder
-/// or a decoder. Parameters are named by the layer's number, `0.attention.query.weight`.
-///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With a vector of key/value
+/// Key/value caches, one for each layer of a stack: a vector of them, or what is asked for them one by one.
+template <class C>
+concept CachesOfLayers = requires(C& caches, std::size_t layer) {
+  { caches.size() } -> std::convertible_to<std::size_t>;
+  caches[layer];
+};
+
+/// Layers of one type one after the other, y = layer_n(… layer_1(x)), each under the same mask, or under that which a
+/// MaskSchedule such as Alternating gives it: the body of an encoder or a decoder. Parameters are named by the layer's
+/// number, `0.attention.query.weight`.
+///   forward:   x, y [batch, length, D], which may not overlap; without layers y = x. With key/value
 ///              caches, one for each layer, in place of the cache, the positions that follow those already there
 /// Layers with a memory (CrossLayer) each attend to the same one; dmemory is the sum of what they give.
 ///   throws OptionError for a negative number of layers, ShapeError for an x, y, dy or dx that does not fit or another
@@ -37,18 +46,22 @@ class Stack : public Block<Stack<Layer>> {
   template <class Mask>
   void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask, Context& context,
                Cache* cache = nullptr) const {
-    static_assert(SequenceBlock<Layer, Scalar, Mask>, "Stack: Layer maps sequences under this mask, as PreNorm does");
     if (cache) cache->layers.resize(layers.size());
     run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
-      layers[i].forward(from, to, mask, context, cache ? &cache->layers[i] : nullptr);
+      detail::with_mask(mask, i, [&]<class Own>(const Own& own) {
+        static_assert(SequenceBlock<Layer, Scalar, Own>,
+                      "Stack: Layer maps sequences under this mask, as PreNorm does");
+        layers[i].forward(from, to, own, context, cache ? &cache->layers[i] : nullptr);
+      });
     });
   }
-  template <class Mask, class KeyValueCache>
-  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask,
-               std::vector<KeyValueCache>& key_values, Context& context) const {
+  template <class Mask, CachesOfLayers Caches>
+  void forward(ConstTensorView<Scalar, 3> x, TensorView<Scalar, 3> y, const Mask& mask, Caches& key_values,
+               Context& context) const {
     check_count(key_values.size());
     run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
-      layers[i].forward(from, to, mask, key_values[i], context);
+      auto&& of_layer = key_values[i];
+      detail::with_mask(mask, i, [&](const auto& own) { layers[i].forward(from, to, own, of_layer, context); });
     });
   }
 
@@ -57,7 +70,9 @@ class Stack : public Block<Stack<Layer>> {
                const Memory<Scalar, MemoryMask>& memory, Context& context, Cache* cache = nullptr) const {
     if (cache) cache->layers.resize(layers.size());
     run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
-      layers[i].forward(from, to, mask, memory, context, cache ? &cache->layers[i] : nullptr);
+      detail::with_mask(mask, i, [&](const auto& own) {
+        layers[i].forward(from, to, own, memory, context, cache ? &cache->layers[i] : nullptr);
+      });
     });
   }
   template <class Mask, class MemoryMask, class Storage>
@@ -65,7 +80,8 @@ class Stack : public Block<Stack<Layer>> {
                std::vector<CrossKeyValues<Scalar, Storage>>& key_values, Context& context) const {
     check_count(key_values.size());
     run(x, y, context, [&](std::size_t i, ConstTensorView<Scalar, 3> from, TensorView<Scalar, 3> to) {
-      layers[i].forward(from, to, mask, memory_mask, key_values[i], context);
+      detail::with_mask(
+          mask, i, [&](const auto& own) { layers[i].forward(from, to, own, memory_mask, key_values[i], context); });
     });
   }
 

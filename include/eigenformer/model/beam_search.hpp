@@ -133,12 +133,13 @@ class Beam {
 
 }  // namespace detail
 
-/// Likely sequences for each sequence of the source, the best first: at every step the likeliest continuations of those
+/// Likely sequences for each sequence of the source, or behind each prompt, the best first: at every step the likeliest continuations of those
 /// kept so far are kept, and one that ends is finished and leaves the beam to the others (Sutskever et al. 2014, section
 /// 3.2). Over when as many are finished as there are beams, or at max_length, where what is there counts as it is. Ranked
 /// by log-probability / length_penalty (Wu et al. 2016). Equal log-probabilities are told apart by the rank of what they
 /// continue, then by the token's number, so that results do not depend on the machine's mood. One beam is greedy_search.
-///   model: an EncoderDecoder, or what has its vocabulary, key_values and next_logits
+///   model: an EncoderDecoder with a Source, a Decoder with Prompts, or what has their vocabulary, key_values and
+///          next_logits
 ///   throws what the options' check and the model throw, ValueError if no logit is a finite number
 /// @code
 /// ef::Transformer<float> model({.vocabulary = 97, .dim = 64, .encoder_layers = 1, .decoder_layers = 1}, ef::Random(42));
@@ -156,7 +157,7 @@ std::vector<std::vector<Hypothesis>> beam_search(const Model& model, const Sourc
   auto key_values = model.key_values(source, {.capacity = options.max_length, .sequences = beams}, context);
   std::vector<detail::Beam> all(key_values.lengths.size(), detail::Beam(options));
   const Index rows = static_cast<Index>(all.size()) * beams;
-  std::vector<TokensView::Token> last(static_cast<std::size_t>(rows), options.start);
+  std::vector<TokensView::Token> last = detail::first_tokens(key_values, rows, options);
   Matrix<T> logits(rows, model.vocabulary()), log_probabilities(rows, model.vocabulary());
   const auto done = [](const detail::Beam& beam) { return beam.done(); };
   while (!std::all_of(all.begin(), all.end(), done)) {

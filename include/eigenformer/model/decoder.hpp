@@ -8,8 +8,10 @@
 #include <eigenformer/block/stack.hpp>
 #include <eigenformer/linear/tied_output.hpp>
 #include <eigenformer/model/decoder_options.hpp>
+#include <eigenformer/model/decoder_steps.hpp>
 #include <eigenformer/norm/rms_norm.hpp>
 #include <eigenformer/ops/activation.hpp>
+#include <eigenformer/position/no_position.hpp>
 #include <eigenformer/position/rotary.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
@@ -26,50 +28,67 @@ template <class L, class T>
 concept DecoderLayer = SequenceBlock<L, T, Causal> && requires(const L& layer) {
   layer.attention_norm;
   layer.attention.key_value_cache(1, 1);
+  layer.attention.options.kv_heads;
   layer.feed_forward;
 };
 
-/// A language model that predicts each token from those before it: embedding, layers under a causal mask, a norm, and
-/// the output projection, which is the embedding itself (TiedOutput<T>) or one of its own (Linear<T>). The embedding is
-/// stored as the output is, unless Storage says otherwise.
+/// What Decoder adds to the embedding of each token: vectors for positions, as LearnedPositions and SinusoidalPositions
+/// have them, or nothing.
+template <class P, class T>
+concept DecoderPositions = std::same_as<P, NoPosition> ||
+    requires(const P& positions, ConstTensorView<T, 3> x, TensorView<T, 3> y, Context& context,
+             typename P::Cache& cache) {
+  positions.forward(x, y, Index(), context, &cache);
+};
+
+/// A language model that predicts each token from those before it: embedding, to which Positions may be added, layers
+/// under a causal mask, a norm, and the output projection, which is the embedding itself (TiedOutput<T>) or one of its
+/// own (Linear<T>). The embedding is stored as the output is, unless Storage says otherwise. Masks is Causal, another mask
+/// that hides what comes later, or a MaskSchedule of such. Chosen are the options; those that have positions() and masks()
+/// say what Positions and Masks are made from.
 ///   forward:   tokens [B, S] or [S] -> logits [B, S, vocabulary], or as rows [B S, vocabulary]
 ///   backward:  adds to the gradients; tokens have none
-/// Step by step: `key_values(batch, capacity)` gives the caches, `key_values<Bfloat16>(...)` smaller ones; `forward` with
-/// them takes the tokens that follow those already there, and `next_logits` does too but only makes the logits of the
-/// last one, [B, vocabulary].
+/// Step by step: `key_values(batch, capacity)` gives the caches, `key_values<Bfloat16>(...)` smaller ones,
+/// `paged_key_values(...)` those of sequences of different length; `forward` with them takes the tokens that follow those
+/// already there, and `next_logits` does too but only makes the logits of the last one, [B, vocabulary].
 ///   throws OptionError, ShapeError, and ValueError for a token out of range or a cache without room
 template <class T, DecoderLayer<T> Layer = LlamaLayer<T>, class Output = TiedOutput<T>,
-          class Storage = typename Output::Storage>
-class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
+          class Storage = typename Output::Storage, DecoderPositions<T> Positions = NoPosition, class Masks = Causal,
+          class Chosen = DecoderOptions>
+class Decoder : public Block<Decoder<T, Layer, Output, Storage, Positions, Masks, Chosen>>,
+                public DecoderSteps<Decoder<T, Layer, Output, Storage, Positions, Masks, Chosen>, T> {
+  using Steps = DecoderSteps<Decoder, T>;
+
  public:
   using Scalar = T;
-  using Options = DecoderOptions;
+  using Options = Chosen;
   /// The norm behind the last layer, of the layers' type.
   using Norm = decltype(Layer::attention_norm);
-  /// One cache for each layer, stored as T or in half precision.
-  template <class Stored>
-  using KeyValuesOf = std::vector<KeyValueCache<T, Stored>>;
-  /// The same stored as T.
-  using KeyValues = KeyValuesOf<T>;
   /// Whether the output projection is the embedding.
   static constexpr bool tied = std::is_same_v<Output, TiedOutput<T, Storage>>;
+  /// Whether vectors for positions are added to the embedding.
+  static constexpr bool adds_positions = !std::is_same_v<Positions, NoPosition>;
   static_assert(tied || Projection<Output, T>,
                 "Decoder: the output is TiedOutput<T, Storage>, stored as the embedding, or a projection");
 
   struct Cache {
     typename Embedding<T, Storage>::Cache embedding;
+    typename Positions::Cache positions;  ///< of what is added to the embedding
     typename Stack<Layer>::Cache layers;
     typename Norm::Cache norm;
     typename Output::Cache output;
     std::array<Index, 3> extents{};  ///< B, S, D
   };
 
-  Decoder(const DecoderOptions& options, Random random)
+  Decoder(const Options& options, Random random)
       : embedding({options.vocabulary, options.dim, options.embedding_deviation}, random.split()),
+        positions(make_positions(options, random)),
         layers({options.layers, layer_options(options)}, random.split()),
         norm(layer_options(options).norm),
-        output(make_output(options, random.split())) {}
-  Decoder(Embedding<T, Storage> given_embedding, Stack<Layer> given_layers, Norm given_norm, Output given_output = {})
+        output(make_output(options, random.split())),
+        masks(make_masks(options)) {}
+  Decoder(Embedding<T, Storage> given_embedding, Stack<Layer> given_layers, Norm given_norm,
+          Output given_output = {}) requires(!adds_positions)
       : embedding(std::move(given_embedding)),
         layers(std::move(given_layers)),
         norm(std::move(given_norm)),
@@ -91,30 +110,14 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
     const TensorView<T, 3> h(scope.take<T>(tokens.size() * extents[2]), extents);
     const TensorView<T, 3> y(scope.take<T>(tokens.size() * extents[2]), extents);
     embedding.forward(tokens, h, context, cache ? &cache->embedding : nullptr);
-    layers.forward(h, y, Causal{}, context, cache ? &cache->layers : nullptr);
+    add_positions(h, 0, context, cache);
+    layers.forward(h, y, masks, context, cache ? &cache->layers : nullptr);
     norm.forward(y, h, context, cache ? &cache->norm : nullptr);
     project(h, logits, context, cache ? &cache->output : nullptr);
     if (cache) cache->extents = extents;
   }
 
-  /// Tokens that follow those in the caches, which they are added to.
-  template <class Stored>
-  void forward(TokensView tokens, RowsView<T> logits, KeyValuesOf<Stored>& key_values, Context& context) const {
-    check(tokens, logits, tokens.size());
-    ScratchScope scope(context.scratch());
-    project(run(tokens, key_values, scope, context), logits, context, nullptr);
-  }
-  /// The same with the logits of the last token alone.   logits: [B, vocabulary]
-  template <class Stored>
-  void next_logits(TokensView tokens, RowsView<T> logits, KeyValuesOf<Stored>& key_values, Context& context) const {
-    const std::array<Index, 3> extents = extents_of(tokens);
-    require(extents[1] > 0, "Decoder", "expected at least one token, got shape ", tokens.shape());
-    check(tokens, logits, extents[0]);
-    ScratchScope scope(context.scratch());
-    const TensorView<T, 3> h = run(tokens, key_values, scope, context);
-    const Index sequence = extents[1] * extents[2];
-    project({h.data() + sequence - extents[2], extents[0], extents[2], sequence}, logits, context, nullptr);
-  }
+  using Steps::forward;
 
   void backward(ConstRowsView<T> dlogits, const Cache& cache, Context& context) {
     const std::array<Index, 3>& extents = cache.extents;
@@ -133,6 +136,7 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
     }
     norm.backward(dh, cache.norm, dy, context);
     layers.backward(dy, cache.layers, dh, context);
+    if constexpr (adds_positions) positions.backward(dh, cache.positions, dh, context);
     embedding.backward(dh, cache.embedding, context);
   }
 
@@ -140,28 +144,23 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   static typename Layer::Options layer_options(const DecoderOptions& options) {
     typename Layer::Options result;
     result.norm = {.dim = options.dim, .epsilon = options.epsilon};
-    result.attention = {.dim = options.dim,
-                        .heads = options.heads,
-                        .kv_heads = options.kv_heads,
-                        .head_dim = options.head_dim,
-                        .bias = options.attention_bias};
-    result.attention.position.base = options.rope_base;
+    result.attention = {.dim = options.dim, .heads = options.heads};
+    result.attention.head_dim = result.attention.value_dim = options.head_dim;
+    result.attention.bias = options.attention_bias;
+    if constexpr (requires { result.attention.kv_heads; }) {
+      result.attention.kv_heads = options.kv_heads;
+    } else {
+      require<OptionError>(options.kv_heads == options.heads, "Decoder", "expected ", options.heads,
+                           " kv_heads for layers whose heads have keys of their own, got ", options.kv_heads);
+    }
+    if constexpr (requires { result.attention.position.base; }) {
+      result.attention.position.base = options.rope_base;
+    }
     result.feed_forward = {.dim = options.dim, .hidden = options.hidden, .bias = options.feed_forward_bias};
     if constexpr (requires { result.attention.query_key_norm.epsilon; }) {
       result.attention.query_key_norm.epsilon = options.epsilon;
     }
     if constexpr (requires { result.gains; }) result.gains = deep_norm_gains(options.layers);
-    return result;
-  }
-
-  /// Empty caches with room for `capacity` positions of `batch` sequences, stored as T unless told otherwise:
-  /// `key_values<Bfloat16>(1, 4096)` takes half the memory, and half the time to read.
-  template <StorageOf<T> Stored = T>
-  KeyValuesOf<Stored> key_values(Index batch, Index capacity) const {
-    KeyValuesOf<Stored> result;
-    for (const Layer& layer : layers.layers) {
-      result.push_back(layer.attention.template key_value_cache<Stored>(batch, capacity));
-    }
     return result;
   }
 
@@ -175,18 +174,37 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
 
   static void members(auto& self, auto&& visit) {
     visit("embedding", self.embedding);
+    if constexpr (adds_positions) visit("positions", self.positions);
     visit("layers", self.layers);
     visit("norm", self.norm);
     if constexpr (!tied) visit("output", self.output);
   }
 
   Embedding<T, Storage> embedding;
+  Positions positions;  ///< added to the embedding
   Stack<Layer> layers;
   Norm norm;
   Output output;
+  Masks masks{};  ///< of the layers
 
  private:
-  static Output make_output(const DecoderOptions& options, Random random) {
+  friend Steps;
+
+  static Positions make_positions(const Options& options, [[maybe_unused]] Random& random) {
+    if constexpr (adds_positions) {
+      return detail::make_part<Positions>(options.positions(), random);
+    } else {
+      return {};
+    }
+  }
+  static Masks make_masks(const Options& options) {
+    if constexpr (requires { options.masks(); }) {
+      return options.masks();
+    } else {
+      return {};
+    }
+  }
+  static Output make_output(const Options& options, Random random) {
     if constexpr (tied) {
       return {};
     } else {
@@ -208,20 +226,10 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
             ", got shape ", logits.shape());
   }
 
-  /// What the output projection reads, in scratch memory of the caller's scope.
-  template <class Stored>
-  TensorView<T, 3> run(TokensView tokens, KeyValuesOf<Stored>& key_values, ScratchScope& scope,
-                       Context& context) const {
-    const ProfileScope profile(context, "Decoder");
-    const std::array<Index, 3> extents = extents_of(tokens);
-    require(key_values.size() == layers.layers.size(), "Decoder", "expected a key/value cache for each of ",
-            layers.layers.size(), " layers, got ", key_values.size());
-    const TensorView<T, 3> h(scope.take<T>(tokens.size() * extents[2]), extents);
-    const TensorView<T, 3> y(scope.take<T>(tokens.size() * extents[2]), extents);
-    embedding.forward(tokens, h, context);
-    layers.forward(h, y, Causal{}, key_values, context);
-    norm.forward(y, h, context);
-    return h;
+  /// Of h, whose first row is position `start`.
+  void add_positions([[maybe_unused]] TensorView<T, 3> h, [[maybe_unused]] Index start,
+                     [[maybe_unused]] Context& context, [[maybe_unused]] Cache* cache = nullptr) const {
+    if constexpr (adds_positions) positions.forward(h, h, start, context, cache ? &cache->positions : nullptr);
   }
   void project(ConstRowsView<T> h, RowsView<T> logits, Context& context, typename Output::Cache* cache) const {
     if constexpr (tied) {

@@ -13,9 +13,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// ef::LlamaDecoder<float> trained({.vocabulary = 97, .dim = 64, .layers = 2, .heads = 8}, ef::Random(42));
 /// ef::LlamaDecoder<float> grouped = ef::from_multi_head(trained, {.kv_heads = 2});
 /// @endcode
-template <class T, class Layer, class Output, class Storage>
-Decoder<T, Layer, Output, Storage> from_multi_head(Decoder<T, Layer, Output, Storage> model,
-                                                   const HeadPoolingOptions& options) {
+template <class T, class Layer, class... More>
+Decoder<T, Layer, More...> from_multi_head(Decoder<T, Layer, More...> model, const HeadPoolingOptions& options) {
   HeadPoolingOptions of_layer = options;
   for (Layer& layer : model.layers.layers) {
     layer.attention = from_multi_head(layer.attention, of_layer);

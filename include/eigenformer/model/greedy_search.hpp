@@ -10,10 +10,11 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// The likeliest token after each, step by step, for each sequence of the source; of equal logits the one with the lower
+/// The likeliest token after each, step by step, for each sequence of the source, or behind each prompt; of equal logits the one with the lower
 /// number. A sequence is over at the end, which is its last token then, or at max_length. beams and length_penalty do not
 /// count.
-///   model: an EncoderDecoder, or what has its vocabulary, key_values and next_logits
+///   model: an EncoderDecoder with a Source, a Decoder with Prompts, or what has their vocabulary, key_values and
+///          next_logits
 ///   throws what the options' check and the model throw, ValueError if the largest logit is no finite number
 /// @code
 /// ef::Transformer<float> model({.vocabulary = 97, .dim = 64, .encoder_layers = 1, .decoder_layers = 1}, ef::Random(42));
@@ -28,7 +29,7 @@ std::vector<std::vector<TokensView::Token>> greedy_search(const Model& model, co
   require_search_options(options, model.vocabulary(), "greedy_search");
   auto key_values = model.key_values(source, {.capacity = options.max_length}, context);
   const std::size_t batch = key_values.lengths.size();
-  std::vector<TokensView::Token> last(batch, options.start);
+  std::vector<TokensView::Token> last = detail::first_tokens(key_values, static_cast<Index>(batch), options);
   std::vector<std::vector<TokensView::Token>> written(batch);
   Matrix<T> logits(static_cast<Index>(batch), model.vocabulary());
   std::size_t over = 0;

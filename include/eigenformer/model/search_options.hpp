@@ -10,7 +10,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// How a search for likely sequences goes.
 struct SearchOptions {
-  TokensView::Token start = 0;  ///< what stands before the first token
+  TokensView::Token start = 0;  ///< what stands before the first token, unless that is a prompt
   TokensView::Token end = 1;    ///< what ends a sequence
   Index max_length = 0;         ///< most tokens of a sequence, the end among them
   Index beams = 4;              ///< of beam search: sequences that are kept at a time
@@ -42,4 +42,18 @@ inline void require_search_options(const SearchOptions& options, Index vocabular
   }
 }
 
+namespace detail {
+
+/// The token that each row of a search goes on from first: the last of its prompt, or the start.
+template <class KeyValues>
+std::vector<TokensView::Token> first_tokens([[maybe_unused]] const KeyValues& key_values, Index rows,
+                                            const SearchOptions& options) {
+  if constexpr (requires { key_values.last_tokens; }) {
+    return key_values.last_tokens;
+  } else {
+    return std::vector<TokensView::Token>(static_cast<std::size_t>(rows), options.start);
+  }
+}
+
+}  // namespace detail
 }  // namespace eigenformer::inline EIGENFORMER_ABI
