@@ -156,7 +156,7 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
 
   /// Empty caches with room for `capacity` positions of `batch` sequences, stored as T unless told otherwise:
   /// `key_values<Bfloat16>(1, 4096)` takes half the memory, and half the time to read.
-  template <StorageOf<T> Stored = T>
+  template <HeadStorageOf<T> Stored = T>
   KeyValuesOf<Stored> key_values(Index batch, Index capacity) const {
     KeyValuesOf<Stored> result;
     for (const Layer& layer : layers.layers) {
