@@ -28,7 +28,7 @@ struct PagedSelection {
 /// Keys and values of many sequences of different length in one piece of memory that is cut into pages (Kwon et al. 2023,
 /// "PagedAttention", section 4). A sequence made by `fork` shares the pages of the other, so that a common prompt is
 /// stored once; who appends to a page that is shared gets a copy of it first. It allocates nothing after it is made but
-/// for what `select` keeps. A value: a copy goes its own way from there.
+/// for what `select` keeps. A value: a copy goes its own way from there. Storage is as KeyValueCache has it.
 ///   keys: [B, n, kv_heads, head_dim]    values: [B, n, kv_heads, value_dim], of B sequences
 ///   throws OptionError for an option below 1 (pages: 0), ShapeError for keys or values that do not fit, ValueError for a
 ///   sequence that there is not or that is named twice, and where sequences or pages run out; what throws changes nothing

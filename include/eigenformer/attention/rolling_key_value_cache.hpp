@@ -17,7 +17,7 @@ struct RollingKeyValueCacheOptions {
 /// A key/value cache for attention with a window (Beltagy et al. 2020, "Longformer"; Jiang et al. 2023, "Mistral 7B",
 /// section 2): it keeps the last window + chunk - 1 positions and writes over older ones, so that memory and time per
 /// token stay the same however long the sequence grows. To be used with SlidingWindow{window - 1, 0}. Positions are
-/// counted from the beginning of the sequence, as rotary positions want them.
+/// counted from the beginning of the sequence, as rotary positions want them. Storage is as KeyValueCache has it.
 ///   keys: [batch, n, kv_heads, head_dim]    values: [batch, n, kv_heads, value_dim], n up to chunk
 ///   throws OptionError for an option below 1, ShapeError for keys or values that do not fit, ValueError for more positions
 ///   than chunk; what throws changes nothing

@@ -46,7 +46,7 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   using Options = DecoderOptions;
   /// The norm behind the last layer, of the layers' type.
   using Norm = decltype(Layer::attention_norm);
-  /// One cache for each layer, stored as T or in half precision.
+  /// One cache for each layer, stored as T, in half precision or as Int8.
   template <class Stored>
   using KeyValuesOf = std::vector<KeyValueCache<T, Stored>>;
   /// The same stored as T.
@@ -155,7 +155,7 @@ class Decoder : public Block<Decoder<T, Layer, Output, Storage>> {
   }
 
   /// Empty caches with room for `capacity` positions of `batch` sequences, stored as T unless told otherwise:
-  /// `key_values<Bfloat16>(1, 4096)` takes half the memory, and half the time to read.
+  /// `key_values<Bfloat16>(1, 4096)` takes half the memory of float and half the time to read, `key_values<Int8>` a quarter.
   template <HeadStorageOf<T> Stored = T>
   KeyValuesOf<Stored> key_values(Index batch, Index capacity) const {
     KeyValuesOf<Stored> result;
