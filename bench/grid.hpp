@@ -68,7 +68,7 @@ inline constexpr std::array causal_attention_backward = {Attention{"", 512, 512,
 inline constexpr std::array decoding_attention = {
     Attention{"", 1, 4096, 32, 32, 128}, Attention{"", 1, 4096, 32, 8, 128}, Attention{"", 1, 4096, 32, 1, 128},
     Attention{"BitNet 2B", 1, 2048, 20, 5, 128}, Attention{"Llama 110M", 1, 1024, 12, 12, 64}};
-inline constexpr std::array half_decoding_attention = {
+inline constexpr std::array stored_decoding_attention = {
     Attention{"", 1, 4096, 32, 32, 128}, Attention{"", 1, 4096, 32, 8, 128}, Attention{"", 1, 4096, 32, 1, 128}};
 
 /// Cascaded group attention of images of side x side pixels in windows, as in EfficientViT; 0 for a head that is not there.

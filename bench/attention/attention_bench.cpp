@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Attention against what one would write over Eigen: Map<Matrix> products per head and a softmax by rows. Operations
 // count the work that the mask leaves alive, 2 (d_k + d_v) for each live score, and 2.5 times that for backward;
-// decoding reads each key and value once, of two bytes where they are stored in half precision.
+// decoding reads each key and value once, of two bytes where they are stored in half precision, of one and a share of
+// its head's scale where as Int8.
 
 #include <eigenformer/attention/attention.hpp>
 #include <eigenformer/attention/attention_backward.hpp>
+#include <eigenformer/attention/key_value_cache.hpp>
+#include <eigenformer/attention/paged_key_value_cache.hpp>
 #include <eigenformer/attention/sliding_window.hpp>
 #include <eigenformer/position/alibi.hpp>
 
@@ -177,24 +180,67 @@ class WithAlibi : public Forward<ef::Causal> {
   std::vector<float> biases_;
 };
 
-/// Decoding with keys and values stored in half precision. What is compared with reads the same numbers widened.
+/// Decoding from a cache that stores keys and values as something else than float. What is compared with reads the same
+/// numbers widened.
 template <class Storage>
-class HalfDecoding : public Forward<ef::Causal> {
+class StoredDecoding : public Forward<ef::Causal> {
  public:
-  explicit HalfDecoding(const grid::Attention& size) : Forward<ef::Causal>(size) {
-    segments_[0] = {stored(k_, keys_), stored(v_, values_)};
+  explicit StoredDecoding(const grid::Attention& size)
+      : Forward<ef::Causal>(size), cache_({1, size.keys, size.kv_heads, size.head_dim}) {
+    cache_.append(k_, v_);
+    segments_[0] = cache_.segment();
+    widen(segments_[0].keys, k_);
+    widen(segments_[0].values, v_);
   }
 
  private:
-  static ef::ConstHeadsView<Storage> stored(ef::Tensor<float, 4>& x, std::vector<Storage>& into) {
-    for (Index i = 0; i < x.size(); ++i) {
-      into.push_back(ef::rounded<Storage>(x.data()[i]));
-      x.data()[i] = ef::widened<float>(into.back());
+  static void widen(const ef::StoredHeadsView<float>& from, ef::Tensor<float, 4>& to) {
+    for (Index l = 0; l < from.length(); ++l) {
+      for (Index h = 0; h < from.heads(); ++h) {
+        const Storage* const head = from.at<Storage>(0, l, h);
+        for (Index e = 0; e < from.head_dim(); ++e) {
+          if constexpr (std::is_same_v<Storage, ef::Int8>) {
+            to(0, l, h, e) = ef::widened(head[e], *from.scales().at(0, l, h));
+          } else {
+            to(0, l, h, e) = ef::widened<float>(head[e]);
+          }
+        }
+      }
     }
-    return {into.data(), x.dimension(0), x.dimension(1), x.dimension(2), x.dimension(3)};
   }
 
-  std::vector<Storage> keys_, values_;
+  ef::KeyValueCache<float, Storage> cache_;
+};
+
+/// Decoding a sequence that has every other page of a paged cache, so that each page is a segment.
+class PagedDecoding : public Forward<ef::Causal> {
+ public:
+  explicit PagedDecoding(const grid::Attention& size)
+      : Forward<ef::Causal>(size),
+        cache_({.sequences = 2,
+                .pages = 2 * size.keys / page,
+                .page_length = page,
+                .kv_heads = size.kv_heads,
+                .head_dim = size.head_dim}) {
+    const Index both[] = {cache_.add(), cache_.add()};
+    for (Index first = 0; first < size.keys; first += page) {
+      for (const Index sequence : both) {
+        cache_.append({&sequence, 1}, ef::ConstHeadsView<float>(k_).positions(first, page),
+                      ef::ConstHeadsView<float>(v_).positions(first, page));
+      }
+    }
+    selection_ = cache_.select({both, 1});
+  }
+
+  void forward_in_pages(ef::Context& context) {
+    ef::attention<float>({q_, selection_.segments, {}, {}, selection_.first_segment}, {y_, log_sum_exp_.data()},
+                         ef::Causal{}, {}, context);
+  }
+
+ private:
+  static constexpr Index page = 64;
+  ef::PagedKeyValueCache<float> cache_;
+  ef::PagedSelection<float> selection_;
 };
 
 template <class Mask>
@@ -314,12 +360,15 @@ void plan_backward(const std::string& name, const grid::Attention& size) {
 }
 
 template <class Storage>
-void plan_half_decoding(const std::string& name, const grid::Attention& size) {
+void plan_stored_decoding(const std::string& name, const grid::Attention& size) {
   Work work = work_of<ef::Causal>(name, size);
-  work.cost.bytes_read -= bytes(size.keys * size.kv_heads * size.head_dim);  // two tensors of half the size
-  Entry<HalfDecoding<Storage>>(work, size)
-      .ours(&HalfDecoding<Storage>::forward, one_and_two_threads())
-      .eigen(&HalfDecoding<Storage>::decode_by_eigen);
+  const Index numbers = 2 * size.keys * size.kv_heads * size.head_dim;
+  work.cost.bytes_read += double(numbers) * sizeof(Storage) - bytes(numbers);
+  if (std::is_same_v<Storage, ef::Int8>) work.cost.bytes_read += bytes(2 * size.keys * size.kv_heads);
+  if (std::is_same_v<Storage, ef::Int8>) work.dimensions.clear();  // unknown to the peers
+  Entry<StoredDecoding<Storage>>(work, size)
+      .ours(&StoredDecoding<Storage>::forward, one_and_two_threads())
+      .eigen(&StoredDecoding<Storage>::decode_by_eigen);
 }
 
 const bool planned = [] {
@@ -342,9 +391,13 @@ const bool planned = [] {
         .ours(&Forward<ef::Causal>::forward, one_and_two_threads())
         .eigen(&Forward<ef::Causal>::decode_by_eigen);
   }
-  for (const grid::Attention& size : grid::half_decoding_attention) {
-    plan_half_decoding<ef::Bfloat16>("attention, decoding from bfloat16", size);
-    plan_half_decoding<ef::Float16>("attention, decoding from float16", size);
+  for (const grid::Attention& size : grid::stored_decoding_attention) {
+    plan_stored_decoding<ef::Bfloat16>("attention, decoding from bfloat16", size);
+    plan_stored_decoding<ef::Float16>("attention, decoding from float16", size);
+    plan_stored_decoding<ef::Int8>("attention, decoding from int8", size);
+    Work pages = work_of<ef::Causal>("attention, decoding from pages", size);
+    pages.dimensions.clear();  // unknown to the peers
+    Entry<PagedDecoding>(pages, size).ours(&PagedDecoding::forward_in_pages, one_and_two_threads());
   }
   return true;
 }();

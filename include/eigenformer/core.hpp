@@ -14,6 +14,7 @@
 #include <eigenformer/core/heads.hpp>
 #include <eigenformer/core/images.hpp>
 #include <eigenformer/core/instruction_set.hpp>
+#include <eigenformer/core/int8.hpp>
 #include <eigenformer/core/parameter.hpp>
 #include <eigenformer/core/profiler.hpp>
 #include <eigenformer/core/random.hpp>

@@ -78,6 +78,7 @@ struct Case {
   Index offset = 0;  ///< from a cache line
   std::uint64_t salt = 0;
   Biased bias = Biased::none;
+  Index quantized = 0;  ///< how many of the first segments are stored as Int8
 
   /// Three sequences of about the same length.
   static std::vector<Index> offsets(Index length) { return {0, length / 3, length / 2 + length / 5, length}; }
@@ -174,8 +175,8 @@ struct Case {
 inline std::ostream& operator<<(std::ostream& out, const Case& c) {
   out << "[B " << c.batch << ", S " << c.queries << ", T " << c.keys << ", heads " << c.heads << "/" << c.kv_heads
       << ", d_k " << c.key_dim << ", d_v " << c.value_dim << ", mask " << masked_names[static_cast<std::size_t>(c.mask)]
-      << ", segments before the last " << c.segments.size() << ", softcap " << c.softcap << ", bias "
-      << static_cast<int>(c.bias) << "]";
+      << ", segments before the last " << c.segments.size() << ", of Int8 " << c.quantized << ", softcap " << c.softcap
+      << ", bias " << static_cast<int>(c.bias) << "]";
   return out;
 }
 
@@ -259,6 +260,47 @@ struct Heads {
   support::GuardedRows<T> cells;
 };
 
+/// The first positions of heads as Int8, and in their place the numbers that these stand for.
+template <class T>
+struct QuantizedHeads {
+  QuantizedHeads(Heads<T>& of, Index count)
+      : heads(of),
+        length(count),
+        codes(static_cast<std::size_t>(of.shape[0] * count * of.shape[2] * of.shape[3])),
+        scales(static_cast<std::size_t>(of.shape[0] * count * of.shape[2])) {
+    for_each_head([this](T* x, ef::Int8* code, T& scale) {
+      scale = ef::quantize(x, heads.shape[3], code);
+      for (Index e = 0; e < heads.shape[3]; ++e) x[e] = ef::widened(code[e], scale);
+    });
+  }
+  /// A head that is no longer what it was is stored anew: tests poison some.
+  ef::QuantizedHeadsView<T> view() {
+    for_each_head([this](T* x, ef::Int8* code, T& scale) {
+      bool as_it_was = true;
+      for (Index e = 0; e < heads.shape[3]; ++e) as_it_was = as_it_was && x[e] == ef::widened(code[e], scale);
+      if (!as_it_was) scale = ef::quantize(x, heads.shape[3], code);
+    });
+    const std::array<Index, 4>& s = heads.shape;
+    return {{codes.data(), s[0], length, s[2], s[3]}, {scales.data(), s[0], length, s[2], 1}};
+  }
+  template <class Function>
+  void for_each_head(const Function& f) {
+    std::size_t head = 0;
+    for (Index b = 0; b < heads.shape[0]; ++b) {
+      for (Index l = 0; l < length; ++l) {
+        for (Index h = 0; h < heads.shape[2]; ++h, ++head) {
+          f(heads.view().at(b, l, h), codes.data() + static_cast<Index>(head) * heads.shape[3], scales[head]);
+        }
+      }
+    }
+  }
+
+  Heads<T>& heads;
+  Index length;
+  std::vector<ef::Int8> codes;
+  std::vector<T> scales;
+};
+
 /// Inputs, outputs and gradients of a case.
 template <class T>
 struct Call {
@@ -280,6 +322,12 @@ struct Call {
     key.fill(1, random);
     value.fill(1, random);
     dy.fill(1, random);
+    if (c.quantized > 0) {
+      Index count = 0, number = 0;
+      for_each_segment([&](Index, Index length) { count += number++ < c.quantized ? length : 0; });
+      int8_keys = std::make_unique<QuantizedHeads<T>>(key, count);
+      int8_values = std::make_unique<QuantizedHeads<T>>(value, count);
+    }
   }
 
   void forward(ef::Context& context) {
@@ -318,7 +366,14 @@ struct Call {
   std::span<const ef::KeyValueSegment<T>> segments() {
     kept_segments.clear();
     for_each_segment([&](Index first, Index length) {
-      kept_segments.push_back({key.view().positions(first, length), value.view().positions(first, length)});
+      if (static_cast<Index>(kept_segments.size()) < c.quantized) {
+        const auto part = [&](const ef::QuantizedHeadsView<T>& x) -> ef::StoredHeadsView<T> {
+          return ef::QuantizedHeadsView<T>{x.codes.positions(first, length), x.scales.positions(first, length)};
+        };
+        kept_segments.push_back({part(int8_keys->view()), part(int8_values->view())});
+      } else {
+        kept_segments.push_back({key.view().positions(first, length), value.view().positions(first, length)});
+      }
     });
     return kept_segments;
   }
@@ -351,6 +406,8 @@ struct Call {
   support::GuardedBuffer<T> log_sum_exp;
   support::GuardedBuffer<T> dbias;
   std::vector<T> biases;
+  std::unique_ptr<QuantizedHeads<T>> int8_keys;
+  std::unique_ptr<QuantizedHeads<T>> int8_values;
   std::vector<ef::KeyValueSegment<T>> kept_segments;
   std::vector<ef::KeyValueGradient<T>> kept_gradients;
 };

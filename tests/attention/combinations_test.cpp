@@ -25,7 +25,7 @@ std::vector<Case> combinations(Index from, Index to) {
       for (const auto& [h, g] : all_heads) {
         for (const auto& [s, t] : all_lengths) {
           for (const double softcap : {0.0, 1.7}) {
-            for (const int cut : {0, 1, 2}) {
+            for (const int cut : {0, 1, 2, 3}) {
               for (const auto& [dk, dv] : {std::array<Index, 2>{2, 3}, std::array<Index, 2>{17, 5}}) {
                 const std::uint64_t salt = cases.size() + static_cast<std::uint64_t>(1'000'000 * mask);
                 Case c{.batch = salt % 3 == 0 ? 2 : 1, .queries = s, .keys = t, .heads = h, .kv_heads = g};
@@ -37,6 +37,8 @@ std::vector<Case> combinations(Index from, Index to) {
                 c.softcap = softcap;
                 if (cut == 1) c.segments = {t / 3};
                 if (cut == 2) c.segments = {0, t / 2, t - t / 2};
+                if (cut == 3) c.segments = {t / 2, t / 4};  // a prefix and a cache of Int8, and the current keys
+                if (cut == 3) c.quantized = 2;
                 c.gap = static_cast<Index>(salt % 3);
                 c.offset = static_cast<Index>(salt % 16);
                 c.salt = salt;
@@ -56,7 +58,7 @@ class Combinations : public testing::TestWithParam<Index> {};
 
 TEST(CombinationsOfAttention, are_as_many_as_promised_and_distinct) {
   const std::vector<Case> cases = combinations(0, mask_count);
-  EXPECT_EQ(cases.size(), 15U * 3 * 5 * 9 * 2 * 3 * 2);
+  EXPECT_EQ(cases.size(), 15U * 3 * 5 * 9 * 2 * 4 * 2);
   EXPECT_GE(cases.size(), 20'000U);
   std::set<std::string> names;
   for (const Case& c : cases) {

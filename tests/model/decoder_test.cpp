@@ -379,6 +379,9 @@ TYPED_TEST(Decoder, decodes_with_caches_in_half_precision) {
   expect_decoding_with_caches_of<TypeParam, ef::Float16>(0x1p-11);
 }
 
+/// The step of a head is 1/127 of its largest magnitude, half of which a number may be off by.
+TYPED_TEST(Decoder, decodes_with_caches_of_int8) { expect_decoding_with_caches_of<TypeParam, ef::Int8>(1.0 / 254); }
+
 /// A decoder stored in half precision beside one that computes with the same numbers in T.
 template <class T, class Stored, class Wide>
 void expect_the_bits_of_the_widened_one() {

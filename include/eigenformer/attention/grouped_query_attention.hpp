@@ -218,7 +218,7 @@ class GroupedQueryAttention
   }
 
   /// An empty cache of the right sizes, with room for `capacity` positions, stored as T unless Storage says otherwise.
-  template <StorageOf<T> Storage = T>
+  template <HeadStorageOf<T> Storage = T>
   KeyValueCache<T, Storage> key_value_cache(Index batch, Index capacity) const {
     return KeyValueCache<T, Storage>({batch, capacity, options.kv_heads, options.head_dim, options.value_dim});
   }

@@ -1,8 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/attention/key_value.hpp>
-#include <eigenformer/core/buffer.hpp>
+#include <eigenformer/attention/key_value_memory.hpp>
 
 #include <array>
 #include <concepts>
@@ -17,23 +16,6 @@ struct KeyValueCacheOptions {
   Index value_dim = head_dim;
 };
 
-namespace detail {
-
-/// Copies heads into what they are stored as, rounding to nearest, ties to even.
-template <class T, class Storage>
-void store(const ConstHeadsView<T>& from, const HeadsView<Storage>& to) {
-  for (Index b = 0; b < from.batch(); ++b) {
-    for (Index l = 0; l < from.length(); ++l) {
-      for (Index h = 0; h < from.heads(); ++h) {
-        std::transform(from.at(b, l, h), from.at(b, l, h) + from.head_dim(), to.at(b, l, h),
-                       [](T x) { return rounded<Storage>(x); });
-      }
-    }
-  }
-}
-
-}  // namespace detail
-
 /// A cache whose keys and values are the same run of positions for every sequence of a batch.
 template <class C, class T>
 concept KeyValueStore = requires(C& cache, const C& unchanged, const ConstHeadsView<T>& heads, Index n) {
@@ -47,8 +29,10 @@ concept KeyValueStore = requires(C& cache, const C& unchanged, const ConstHeadsV
 
 /// The keys and values of the positions so far, for generating step by step. It has room for a stated number of
 /// positions and allocates nothing after it is made. A value: a copy goes its own way from there. Storage is what the
-/// numbers are kept as: T, or Bfloat16 or Float16, which take half the memory and half the time to read; `append` then
-/// rounds to nearest, ties to even, and attention widens what it reads.
+/// numbers are kept as, and attention widens what it reads: T; Bfloat16 or Float16, which take half the memory of float and
+/// half the time to read; or Int8, which takes a quarter. `append` then rounds to nearest, ties to even. Of Int8 every head
+/// of every position has a scale, and is off by at most 1/254 of its largest magnitude; one with a number that is not
+/// finite becomes NaN altogether.
 ///   keys: [batch, length, kv_heads, head_dim]    values: [batch, length, kv_heads, value_dim]
 ///   throws OptionError for an option below 1 (capacity: 0), ShapeError for keys or values that do not fit, ValueError
 ///   for more positions than there is room for; what throws changes nothing
@@ -60,13 +44,11 @@ concept KeyValueStore = requires(C& cache, const C& unchanged, const ConstHeadsV
 /// token.setZero();
 /// attention.forward(token, y, ef::Causal{}, cache, context);  // cache.length() is 1 now
 /// @endcode
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 class KeyValueCache {
  public:
-  explicit KeyValueCache(const KeyValueCacheOptions& chosen) : options_(checked(chosen)) {
-    keys_.resize(options_.batch * options_.capacity * options_.kv_heads * options_.head_dim);
-    values_.resize(options_.batch * options_.capacity * options_.kv_heads * options_.value_dim);
-  }
+  explicit KeyValueCache(const KeyValueCacheOptions& chosen)
+      : options_(checked(chosen)), memory_(chosen.batch, chosen.capacity, chosen) {}
 
   const KeyValueCacheOptions& options() const { return options_; }
   Index length() const { return length_; }
@@ -75,69 +57,49 @@ class KeyValueCache {
   /// Adds positions after those already there.
   ///   keys: [batch, n, kv_heads, head_dim]    values: [batch, n, kv_heads, value_dim]
   void append(const ConstHeadsView<T>& keys, const ConstHeadsView<T>& values) {
-    const KeyValueCacheOptions& o = options_;
-    require_shape({o.batch, keys.length(), o.kv_heads, o.head_dim}, keys.shape(), "KeyValueCache", "keys");
-    require_shape({o.batch, keys.length(), o.kv_heads, o.value_dim}, values.shape(), "KeyValueCache", "values");
+    detail::require_keys_and_values(keys, values, options_.batch, options_, name);
     require_room(keys.length());
-    detail::store(keys, storage(keys_.data(), o.head_dim).positions(length_, keys.length()));
-    detail::store(values, storage(values_.data(), o.value_dim).positions(length_, keys.length()));
+    memory_.write(keys, values, length_);
     length_ += keys.length();
   }
   /// Throws ValueError unless there is room for `count` more positions.
   void require_room(Index count) const {
-    require<ValueError>(count <= options_.capacity - length_, "KeyValueCache", "expected room for ", count,
+    require<ValueError>(count <= options_.capacity - length_, name, "expected room for ", count,
                         " more positions, got a capacity of ", options_.capacity, " with ", length_, " in use");
   }
   void clear() { length_ = 0; }
   /// Forgets all but the first `count` positions.
   void truncate(Index count) {
-    require<ValueError>(count >= 0 && count <= length_, "KeyValueCache", "expected to keep 0 .. ", length_,
-                        " positions, got ", count);
+    require<ValueError>(count >= 0 && count <= length_, name, "expected to keep 0 .. ", length_, " positions, got ",
+                        count);
     length_ = count;
   }
 
   /// Sequence `to` becomes a copy of sequence `from`, as when one of several continuations is dropped for another.
   void copy_sequence(Index from, Index to) {
-    require<ValueError>(from >= 0 && from < options_.batch && to >= 0 && to < options_.batch, "KeyValueCache",
+    require<ValueError>(from >= 0 && from < options_.batch && to >= 0 && to < options_.batch, name,
                         "expected sequences in 0 .. ", options_.batch - 1, ", got ", from, " and ", to);
-    const auto copy_of = [&](Storage* data, Index row) {
-      if (from != to)
-        std::copy_n(data + from * options_.capacity * row, length_ * row, data + to * options_.capacity * row);
-    };
-    copy_of(keys_.data(), options_.kv_heads * options_.head_dim);
-    copy_of(values_.data(), options_.kv_heads * options_.value_dim);
+    if (from != to) memory_.copy({from, 0}, {to, 0}, length_);
   }
 
   /// Positions that can be attended to, once there are `more`: all of them.
   Index kept(Index more = 0) const { return length_ + more; }
   /// What is there, to attend to.
   std::array<KeyValueSegment<T>, 1> segments() const { return {segment()}; }
-  KeyValueSegment<T> segment() const {
-    const ConstHeadsView<Storage> keys = storage(keys_.data(), options_.head_dim);
-    const ConstHeadsView<Storage> values = storage(values_.data(), options_.value_dim);
-    return {keys.positions(0, length_), values.positions(0, length_)};
-  }
+  KeyValueSegment<T> segment() const { return memory_.segment(0, length_); }
 
  private:
-  HeadsView<Storage> storage(Storage* data, Index dim) const {
-    return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
-  }
-  ConstHeadsView<Storage> storage(const Storage* data, Index dim) const {
-    return {data, options_.batch, options_.capacity, options_.kv_heads, dim};
-  }
+  static constexpr std::string_view name = "KeyValueCache";
+
   static const KeyValueCacheOptions& checked(const KeyValueCacheOptions& chosen) {
-    require_positive(chosen.batch, "KeyValueCache", "batch");
-    require<OptionError>(chosen.capacity >= 0, "KeyValueCache", "expected capacity of at least 0, got ",
-                         chosen.capacity);
-    require_positive(chosen.kv_heads, "KeyValueCache", "kv_heads");
-    require_positive(chosen.head_dim, "KeyValueCache", "head_dim");
-    require_positive(chosen.value_dim, "KeyValueCache", "value_dim");
+    require_positive(chosen.batch, name, "batch");
+    require<OptionError>(chosen.capacity >= 0, name, "expected capacity of at least 0, got ", chosen.capacity);
+    detail::require_key_value_heads(chosen, name);
     return chosen;
   }
 
   KeyValueCacheOptions options_;
-  Buffer<Storage> keys_;
-  Buffer<Storage> values_;
+  detail::KeyValueMemory<T, Storage> memory_;
   Index length_ = 0;
 };
 

@@ -1,9 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/attention/key_value.hpp>
-#include <eigenformer/attention/key_value_cache.hpp>
-#include <eigenformer/core/buffer.hpp>
+#include <eigenformer/attention/key_value_memory.hpp>
 
 #include <algorithm>
 #include <vector>
@@ -30,7 +28,7 @@ struct PagedSelection {
 /// Keys and values of many sequences of different length in one piece of memory that is cut into pages (Kwon et al. 2023,
 /// "PagedAttention", section 4). A sequence made by `fork` shares the pages of the other, so that a common prompt is
 /// stored once; who appends to a page that is shared gets a copy of it first. It allocates nothing after it is made but
-/// for what `select` keeps. A value: a copy goes its own way from there.
+/// for what `select` keeps. A value: a copy goes its own way from there. Storage is as KeyValueCache has it.
 ///   keys: [B, n, kv_heads, head_dim]    values: [B, n, kv_heads, value_dim], of B sequences
 ///   throws OptionError for an option below 1 (pages: 0), ShapeError for keys or values that do not fit, ValueError for a
 ///   sequence that there is not or that is named twice, and where sequences or pages run out; what throws changes nothing
@@ -44,13 +42,13 @@ struct PagedSelection {
 /// cache.append(sequences, keys, values);
 /// const ef::Index second = cache.fork(first);  // 5 positions, and no page more
 /// @endcode
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 class PagedKeyValueCache {
  public:
   explicit PagedKeyValueCache(const PagedKeyValueCacheOptions& chosen)
-      : options_(checked(chosen)), sequences_(static_cast<std::size_t>(chosen.sequences)) {
-    keys_.resize(options_.pages * page_size(options_.head_dim));
-    values_.resize(options_.pages * page_size(options_.value_dim));
+      : options_(checked(chosen)),
+        memory_(1, chosen.pages * chosen.page_length, chosen),
+        sequences_(static_cast<std::size_t>(chosen.sequences)) {
     users_.assign(static_cast<std::size_t>(options_.pages), 0);
     free_.reserve(users_.size());
     for (Index page = options_.pages - 1; page >= 0; --page) free_.push_back(page);  // the first is taken first
@@ -93,18 +91,18 @@ class PagedKeyValueCache {
   /// Adds n positions to each of some sequences, after those already there.
   void append(std::span<const Index> sequences, const ConstHeadsView<T>& keys, const ConstHeadsView<T>& values) {
     const auto batch = static_cast<Index>(sequences.size());
-    require_shape({batch, keys.length(), options_.kv_heads, options_.head_dim}, keys.shape(), name, "keys");
-    require_shape({batch, keys.length(), options_.kv_heads, options_.value_dim}, values.shape(), name, "values");
+    detail::require_keys_and_values(keys, values, batch, options_, name);
     require_room(sequences, keys.length());
     for (Index b = 0; b < batch; ++b) {
       Sequence& to = sequences_[static_cast<std::size_t>(sequences[static_cast<std::size_t>(b)])];
-      for (Index i = 0; i < keys.length(); ++i) {
+      for (Index done = 0; done < keys.length();) {
         const Index inside = to.length % options_.page_length;
         if (inside == 0) to.pages.push_back(take());
         if (users(to.pages.back()) > 1) to.pages.back() = own_copy(to.pages.back(), inside);
-        detail::store(one(keys, b, i), place(keys_, to.pages.back(), inside, options_.head_dim));
-        detail::store(one(values, b, i), place(values_, to.pages.back(), inside, options_.value_dim));
-        ++to.length;
+        const Index count = (std::min)(keys.length() - done, options_.page_length - inside);
+        memory_.write(part(keys, b, done, count), part(values, b, done, count), begin(to.pages.back()) + inside);
+        done += count;
+        to.length += count;
       }
     }
   }
@@ -134,11 +132,11 @@ class PagedKeyValueCache {
       const Sequence& sequence = at(number);
       for (std::size_t first = 0, last = 1; first < sequence.pages.size(); first = last++) {
         while (last < sequence.pages.size() && sequence.pages[last] == sequence.pages[last - 1] + 1) ++last;
-        add_segment(sequence.pages[first],
-                    (std::min)(static_cast<Index>(last) * options_.page_length, sequence.length) -
-                        static_cast<Index>(first) * options_.page_length);
+        const Index end = (std::min)(begin(static_cast<Index>(last)), sequence.length);
+        selection_.segments.push_back(
+            memory_.segment(begin(sequence.pages[first]), end - begin(static_cast<Index>(first))));
       }
-      if (sequence.pages.empty()) add_segment(0, 0);
+      if (sequence.pages.empty()) selection_.segments.push_back(memory_.segment(0, 0));
       selection_.first_segment.push_back(static_cast<Index>(selection_.segments.size()));
       selection_.lengths.push_back(sequence.length);
     }
@@ -153,7 +151,8 @@ class PagedKeyValueCache {
     bool used = false;
   };
 
-  Index page_size(Index dim) const { return options_.page_length * options_.kv_heads * dim; }
+  /// The first position of a page.
+  Index begin(Index page) const { return page * options_.page_length; }
   const Sequence& at(Index number) const {
     require<ValueError>(number >= 0 && number < options_.sequences && sequences_[static_cast<std::size_t>(number)].used,
                         name, "expected the number of a sequence that there is, got ", number);
@@ -182,42 +181,27 @@ class PagedKeyValueCache {
   void release(Index page) {
     if (--users(page) == 0) free_.push_back(page);
   }
-  Storage* page_of(Buffer<Storage>& memory, Index page, Index dim) { return memory.data() + page * page_size(dim); }
   /// A page of one's own with the first `count` positions of a shared one.
   Index own_copy(Index shared, Index count) {
     const Index page = take();
-    for (const auto& [memory, dim] : {std::pair{&keys_, options_.head_dim}, {&values_, options_.value_dim}}) {
-      std::copy_n(page_of(*memory, shared, dim), count * options_.kv_heads * dim, page_of(*memory, page, dim));
-    }
+    memory_.copy({0, begin(shared)}, {0, begin(page)}, count);
     release(shared);
     return page;
   }
-  /// One position of one batch.
-  static ConstHeadsView<T> one(const ConstHeadsView<T>& x, Index batch, Index position) {
-    return {x.at(batch, position, 0), 1, 1, x.heads(), x.head_dim(), 0, 0, x.head_stride()};
-  }
-  HeadsView<Storage> place(Buffer<Storage>& memory, Index page, Index inside, Index dim) {
-    return {page_of(memory, page, dim) + inside * options_.kv_heads * dim, 1, 1, options_.kv_heads, dim};
-  }
-  void add_segment(Index page, Index length) {
-    const auto view = [&](const Buffer<Storage>& memory, Index dim) {
-      return ConstHeadsView<Storage>(memory.data() + page * page_size(dim), 1, length, options_.kv_heads, dim);
-    };
-    selection_.segments.push_back({view(keys_, options_.head_dim), view(values_, options_.value_dim)});
+  /// Some positions of one batch.
+  static ConstHeadsView<T> part(const ConstHeadsView<T>& x, Index batch, Index first, Index count) {
+    return {x.at(batch, first, 0), 1, count, x.heads(), x.head_dim(), 0, x.length_stride(), x.head_stride()};
   }
   static const PagedKeyValueCacheOptions& checked(const PagedKeyValueCacheOptions& chosen) {
     require_positive(chosen.sequences, name, "sequences");
     require<OptionError>(chosen.pages >= 0, name, "expected pages of at least 0, got ", chosen.pages);
     require_positive(chosen.page_length, name, "page_length");
-    require_positive(chosen.kv_heads, name, "kv_heads");
-    require_positive(chosen.head_dim, name, "head_dim");
-    require_positive(chosen.value_dim, name, "value_dim");
+    detail::require_key_value_heads(chosen, name);
     return chosen;
   }
 
   PagedKeyValueCacheOptions options_;
-  Buffer<Storage> keys_;
-  Buffer<Storage> values_;
+  detail::KeyValueMemory<T, Storage> memory_;
   std::vector<Sequence> sequences_;
   std::vector<Index> users_;  ///< of each page
   std::vector<Index> free_;

@@ -17,17 +17,15 @@ struct RollingKeyValueCacheOptions {
 /// A key/value cache for attention with a window (Beltagy et al. 2020, "Longformer"; Jiang et al. 2023, "Mistral 7B",
 /// section 2): it keeps the last window + chunk - 1 positions and writes over older ones, so that memory and time per
 /// token stay the same however long the sequence grows. To be used with SlidingWindow{window - 1, 0}. Positions are
-/// counted from the beginning of the sequence, as rotary positions want them.
+/// counted from the beginning of the sequence, as rotary positions want them. Storage is as KeyValueCache has it.
 ///   keys: [batch, n, kv_heads, head_dim]    values: [batch, n, kv_heads, value_dim], n up to chunk
 ///   throws OptionError for an option below 1, ShapeError for keys or values that do not fit, ValueError for more positions
 ///   than chunk; what throws changes nothing
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 class RollingKeyValueCache {
  public:
-  explicit RollingKeyValueCache(const RollingKeyValueCacheOptions& chosen) : options_(checked(chosen)) {
-    keys_.resize(options_.batch * capacity() * options_.kv_heads * options_.head_dim);
-    values_.resize(options_.batch * capacity() * options_.kv_heads * options_.value_dim);
-  }
+  explicit RollingKeyValueCache(const RollingKeyValueCacheOptions& chosen)
+      : options_(checked(chosen)), memory_(chosen.batch, capacity(), chosen) {}
 
   const RollingKeyValueCacheOptions& options() const { return options_; }
   /// Positions so far.
@@ -38,15 +36,12 @@ class RollingKeyValueCache {
 
   /// Adds positions after those already there, in the place of the oldest if need be.
   void append(const ConstHeadsView<T>& keys, const ConstHeadsView<T>& values) {
-    const RollingKeyValueCacheOptions& o = options_;
-    require_shape({o.batch, keys.length(), o.kv_heads, o.head_dim}, keys.shape(), name, "keys");
-    require_shape({o.batch, keys.length(), o.kv_heads, o.value_dim}, values.shape(), name, "values");
+    detail::require_keys_and_values(keys, values, options_.batch, options_, name);
     require_room(keys.length());
     for (Index done = 0; done < keys.length();) {
       const Index at = length_ % capacity();
       const Index count = (std::min)(keys.length() - done, capacity() - at);
-      detail::store(keys.positions(done, count), storage(keys_.data(), o.head_dim).positions(at, count));
-      detail::store(values.positions(done, count), storage(values_.data(), o.value_dim).positions(at, count));
+      memory_.write(keys.positions(done, count), values.positions(done, count), at);
       done += count;
       length_ += count;
     }
@@ -61,35 +56,22 @@ class RollingKeyValueCache {
   /// What is there, to attend to: the older positions and those that came after the memory's end was reached.
   std::array<KeyValueSegment<T>, 2> segments() const {
     const Index begin = length_ <= capacity() ? 0 : length_ % capacity();
-    return {segment(begin, kept() - begin), segment(0, begin)};
+    return {memory_.segment(begin, kept() - begin), memory_.segment(0, begin)};
   }
 
  private:
   static constexpr std::string_view name = "RollingKeyValueCache";
 
-  KeyValueSegment<T> segment(Index first, Index count) const {
-    return {storage(keys_.data(), options_.head_dim).positions(first, count),
-            storage(values_.data(), options_.value_dim).positions(first, count)};
-  }
-  HeadsView<Storage> storage(Storage* data, Index dim) const {
-    return {data, options_.batch, capacity(), options_.kv_heads, dim};
-  }
-  ConstHeadsView<Storage> storage(const Storage* data, Index dim) const {
-    return {data, options_.batch, capacity(), options_.kv_heads, dim};
-  }
   static const RollingKeyValueCacheOptions& checked(const RollingKeyValueCacheOptions& chosen) {
     require_positive(chosen.batch, name, "batch");
     require_positive(chosen.window, name, "window");
     require_positive(chosen.chunk, name, "chunk");
-    require_positive(chosen.kv_heads, name, "kv_heads");
-    require_positive(chosen.head_dim, name, "head_dim");
-    require_positive(chosen.value_dim, name, "value_dim");
+    detail::require_key_value_heads(chosen, name);
     return chosen;
   }
 
   RollingKeyValueCacheOptions options_;
-  Buffer<Storage> keys_;
-  Buffer<Storage> values_;
+  detail::KeyValueMemory<T, Storage> memory_;
   Index length_ = 0;
 };
 

@@ -90,7 +90,7 @@ class CrossLayer : public Block<CrossLayer<Norm, Mixer, FeedForward, Order, Cros
   }
 
   /// What to go step by step with: the memory projected, and no positions yet.   memory: [B, T, D_memory]
-  template <StorageOf<Scalar> Storage = Scalar>
+  template <HeadStorageOf<Scalar> Storage = Scalar>
   CrossKeyValues<Scalar, Storage> key_values(ConstTensorView<Scalar, 3> memory, const CrossKeyValuesOptions& options,
                                              Context& context) const {
     require_positive(options.sequences, block, "sequences");

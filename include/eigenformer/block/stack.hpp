@@ -112,7 +112,7 @@ class Stack : public Block<Stack<Layer>> {
     return caches;
   }
   /// What to go step by step with for each layer with a memory.   memory: [B, T, D_memory]
-  template <StorageOf<Scalar> Storage = Scalar>
+  template <HeadStorageOf<Scalar> Storage = Scalar>
   auto key_values(ConstTensorView<Scalar, 3> memory, const CrossKeyValuesOptions& options, Context& context) const {
     std::vector<CrossKeyValues<Scalar, Storage>> result;
     for (const Layer& layer : layers) result.push_back(layer.template key_values<Storage>(memory, options, context));

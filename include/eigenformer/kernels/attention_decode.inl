@@ -91,6 +91,11 @@ EIGENFORMER_INLINE void prefetch(const S* row, Index bytes) {
   const auto address = reinterpret_cast<std::uintptr_t>(row) + static_cast<std::uintptr_t>(bytes);
   __builtin_prefetch(reinterpret_cast<const void*>(address));  // NOLINT(performance-no-int-to-ptr)
 }
+/// Whether an element is the first of a cache line's worth: what is narrow is asked for once, not by every vector of it.
+template <class S>
+EIGENFORMER_INLINE bool begins_line(Index e) {
+  return e % static_cast<Index>(64 / sizeof(S)) == 0;
+}
 /// A number that the optimiser knows nothing of.
 EIGENFORMER_INLINE Index unknown(Index x) {
   __asm__("" : "+r"(x));
@@ -99,9 +104,10 @@ EIGENFORMER_INLINE Index unknown(Index x) {
 
 inline constexpr Index decode_ahead = 2048;  ///< bytes before its use that a row is asked for
 
-/// result[i][j], added up over its lanes, is q_j . k_i, of `Rows` keys with `Columns` columns each.
+/// result[i][j], added up over its lanes, is q_j . k_i, of `Rows` keys, each with its scale, with `Columns` columns each.
 template <class T, int Rows, int Columns, class S>
-EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* queries, Index dim, Index ahead, Vec<T>* result) {
+EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* const* scale, const T* queries, Index dim,
+                                    Index ahead, Vec<T>* result) {
   constexpr int count = Vec<T>::lanes;
   Vec<T> sum[Rows * Columns];
 #pragma GCC unroll 16
@@ -114,7 +120,7 @@ EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* queries, Index
     for (int j = 0; j < Columns; ++j) q[j] = Vec<T>::load(queries + e * Columns + j * count);
 #pragma GCC unroll 4
     for (int i = 0; i < Rows; ++i) {
-      prefetch(key[i], later);
+      if (begins_line<S>(e)) prefetch(key[i], later);
       const Vec<T> k = Vec<T>::load(key[i] + e);
 #pragma GCC unroll 4
       for (int j = 0; j < Columns; ++j) sum[i * Columns + j] = fma(k, q[j], sum[i * Columns + j]);
@@ -133,7 +139,7 @@ EIGENFORMER_INLINE void decode_dots(const S* const* key, const T* queries, Index
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows * Columns; ++i) result[i] = sum[i];
+  for (int i = 0; i < Rows * Columns; ++i) result[i] = scaled<S>(sum[i], scale[i / Columns]);
 }
 
 /// scores[t, h, j] = q_j . k_t,h, as many at a time as there are lanes.
@@ -157,11 +163,15 @@ void decode_scores(const DecodeScratch<T>& scratch, const StoredRows<T>& keys, I
         for (int i = 0; i < at_once; i += streams) {
           const S* const first = static_cast<const S*>(keys.data) + head * keys.head_stride;
           const S* key[streams];
+          const T* scale[streams];
 #pragma GCC unroll 4
-          for (int r = 0; r < streams; ++r)
-            key[r] = first + (std::min)((position + r) * run + t, rows - 1) * keys.stride;
+          for (int r = 0; r < streams; ++r) {
+            const Index row = (std::min)((position + r) * run + t, rows - 1);
+            key[r] = first + row * keys.stride;
+            scale[r] = keys.template scale<S>(row, head);
+          }
           const Index ahead = bytes_ahead<T, S>(keys, head, layout.kv_heads, units);
-          decode_dots<T, streams, Columns>(key, queries, dim, ahead, sum + i * Columns);
+          decode_dots<T, streams, Columns>(key, scale, queries, dim, ahead, sum + i * Columns);
           position += streams;
           if (position == layout.positions) {
             position = 0;
@@ -225,24 +235,26 @@ void decode_soften(const DecodeScratch<T>& scratch, Index rows) {
   }
 }
 
-/// sums[j] += sum of weights[i][j] v_i of `Rows` rows.
+/// sums[j] += sum of weights[i][j] v_i of `Rows` rows, each with its scale.
 template <class T, int Columns, int Rows, class S>
-EIGENFORMER_INLINE void decode_add(const S* first, Index stride, const T* const* weights, Index lane, Index dim,
-                                   Index ahead, T* sums, Index sums_stride) {
+EIGENFORMER_INLINE void decode_add(const S* first, Index stride, const T* const* scale, const T* const* weights,
+                                   Index lane, Index dim, Index ahead, T* sums, Index sums_stride) {
   const Index whole = dim / lanes<T> * lanes<T>;
   const S* value[Rows];
   Vec<T> w[Rows * Columns];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) value[i] = first + i * stride;
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows * Columns; ++i) w[i] = Vec<T>::broadcast(weights[i / Columns][lane + i % Columns]);
+  for (int i = 0; i < Rows * Columns; ++i) {
+    w[i] = scaled<S>(Vec<T>::broadcast(weights[i / Columns][lane + i % Columns]), scale[i / Columns]);
+  }
   for (Index e = 0; e < dim; e += lanes<T>) {
     Vec<T> v[Rows];
     if (e < whole) {
       const Index later = unknown(ahead + e * static_cast<Index>(sizeof(S)));
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
-        prefetch(value[i], later);
+        if (begins_line<S>(e)) prefetch(value[i], later);
         v[i] = Vec<T>::load(value[i] + e);
       }
     } else {
@@ -271,10 +283,12 @@ void decode_values(const DecodeScratch<T>& scratch, const StoredRows<T>& values,
   for (int i = 0; i < Rows; ++i) of_row[i] = weights[t + i * run];
   for (Index head = 0; head < layout.kv_heads; ++head, first += values.head_stride) {
     const Index ahead = bytes_ahead<T, S>(values, head, layout.kv_heads, units);
+    const T* scale[Rows];
+    for (int i = 0; i < Rows; ++i) scale[i] = values.template scale<S>(t + i * run, head);
     Index row = head;
     for (Index column = 0; column < layout.columns; column += Columns, row += layout.kv_heads) {
-      decode_add<T, Columns, Rows>(first, run * values.stride, of_row, row * layout.positions * Columns, dim, ahead,
-                                   scratch.block + row * Columns * scratch.value_stride, scratch.value_stride);
+      decode_add<T, Columns, Rows>(first, run * values.stride, scale, of_row, row * layout.positions * Columns, dim,
+                                   ahead, scratch.block + row * Columns * scratch.value_stride, scratch.value_stride);
     }
   }
 }
@@ -290,7 +304,7 @@ void decode_values_of_live(const DecodeScratch<T>& scratch, const StoredRows<T>&
     for (Index column = 0; column < layout.columns; ++column) {
       const Index lane = layout.lane(head, column);
       if (key < scratch.first[lane] || key >= scratch.last[lane]) continue;
-      const Vec<T> p = Vec<T>::broadcast(weights[lane]);
+      const Vec<T> p = scaled<S>(Vec<T>::broadcast(weights[lane]), values.template scale<S>(t, head));
       for (Index e = 0; e < dim; e += lanes<T>) {
         T* const at = scratch.block + layout.row(head, column) * scratch.value_stride + e;
         const Mask<T> inside = first_lanes<T>((std::min)(lanes<T>, dim - e));
@@ -341,6 +355,7 @@ DecodeSteps<T> decode_steps(StoredAs storage, Index at_once) {
   switch (storage) {
     case StoredAs::bfloat16: return decode_steps<T, Bfloat16>(at_once);
     case StoredAs::float16: return decode_steps<T, Float16>(at_once);
+    case StoredAs::int8: return decode_steps<T, Int8>(at_once);
     default: return decode_steps<T, T>(at_once);
   }
 }

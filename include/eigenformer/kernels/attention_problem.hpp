@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -16,7 +17,7 @@ struct KeyRange {
 };
 
 /// Keys and values that lie together: a prefix, a cache, the current tokens. Attention reads several of them side by
-/// side, each stored as T or in half precision, which is widened where it is read.
+/// side, each stored as T, in half precision or as Int8, which are widened where they are read.
 ///   keys: [batch, length, kv_heads, d_k]    values: [batch, length, kv_heads, d_v]
 template <class T>
 struct KeyValueSegment {
@@ -117,6 +118,9 @@ struct StoredRows {
   Index stride = 0;       ///< elements from a position to the next
   Index head_stride = 0;  ///< elements from a head to the next
   StoredAs storage = StoredAs::scalar;
+  const T* scales = nullptr;    ///< of Int8, that of the first row
+  Index scale_stride = 0;       ///< from the scale of a position to that of the next
+  Index scale_head_stride = 0;  ///< from the scale of a head to that of the next
 
   StoredRows() = default;
   /// The rows from one position of one head on.
@@ -125,7 +129,24 @@ struct StoredRows {
     switch (storage) {
       case StoredAs::bfloat16: data = x.template at<Bfloat16>(batch, position, head); break;
       case StoredAs::float16: data = x.template at<Float16>(batch, position, head); break;
+      case StoredAs::int8:
+        data = x.template at<Int8>(batch, position, head);
+        scales = x.scales().at(batch, position, head);
+        scale_stride = x.scales().length_stride();
+        scale_head_stride = x.scales().head_stride();
+        break;
       default: data = x.template at<T>(batch, position, head);
+    }
+  }
+
+  /// The scale of a row of a head, to multiply what comes of the row by; nothing, null, of what is stored as an S that has
+  /// none.
+  template <class S>
+  const T* scale([[maybe_unused]] Index row, [[maybe_unused]] Index head) const {
+    if constexpr (std::is_same_v<S, Int8>) {
+      return scales + row * scale_stride + head * scale_head_stride;
+    } else {
+      return nullptr;
     }
   }
 };

@@ -62,20 +62,33 @@ EIGENFORMER_INLINE void ask_for(const T* row, Index dim) {
 
 template <class T>
 EIGENFORMER_INLINE void ask_for(const StoredRows<T>& rows, Index row, Index dim) {
-  const Index size = rows.storage == StoredAs::scalar ? sizeof(T) : sizeof(Bfloat16);
+  const Index size = rows.storage == StoredAs::scalar ? sizeof(T)
+                     : rows.storage == StoredAs::int8 ? sizeof(Int8)
+                                                      : sizeof(Bfloat16);
   ask_for(static_cast<const char*>(rows.data) + row * rows.stride * size, dim * size);
+}
+
+/// x times a scale, or as it is if what it comes from is stored as an S that has none.
+template <class S, class T>
+EIGENFORMER_INLINE Vec<T> scaled(Vec<T> x, [[maybe_unused]] const T* scale) {
+  if constexpr (std::is_same_v<S, Int8>) {
+    return x * Vec<T>::broadcast(*scale);
+  } else {
+    return x;
+  }
 }
 
 /// Copies rows into contiguous scratch, because a stride of a power of two puts all rows into the same few cache sets.
 template <class T, class S>
-void copy_rows(const S* from, Index from_stride, Index rows, Index dim, T* to, Index to_stride) {
+void copy_rows(const StoredRows<T>& from, Index rows, Index dim, T* to, Index to_stride) {
   const Index whole = dim / lanes<T> * lanes<T>;
   const Mask<T> rest = first_lanes<T>(dim - whole);
   for (Index r = 0; r < rows; ++r) {
-    const S* const source = from + r * from_stride;
+    const S* const source = static_cast<const S*>(from.data) + r * from.stride;
+    const T* const scale = from.template scale<S>(r, 0);
     T* const target = to + r * to_stride;
-    for (Index e = 0; e < whole; e += lanes<T>) Vec<T>::load(source + e).store(target + e);
-    if (whole < dim) Vec<T>::load(source + whole, rest).store(target + whole, rest);
+    for (Index e = 0; e < whole; e += lanes<T>) scaled<S>(Vec<T>::load(source + e), scale).store(target + e);
+    if (whole < dim) scaled<S>(Vec<T>::load(source + whole, rest), scale).store(target + whole, rest);
   }
 }
 
@@ -83,11 +96,10 @@ void copy_rows(const S* from, Index from_stride, Index rows, Index dim, T* to, I
 template <class T>
 void copy_rows(const StoredRows<T>& from, Index rows, Index dim, T* to, Index to_stride) {
   switch (from.storage) {
-    case StoredAs::bfloat16:
-      return copy_rows(static_cast<const Bfloat16*>(from.data), from.stride, rows, dim, to, to_stride);
-    case StoredAs::float16:
-      return copy_rows(static_cast<const Float16*>(from.data), from.stride, rows, dim, to, to_stride);
-    default: return copy_rows(static_cast<const T*>(from.data), from.stride, rows, dim, to, to_stride);
+    case StoredAs::bfloat16: return copy_rows<T, Bfloat16>(from, rows, dim, to, to_stride);
+    case StoredAs::float16: return copy_rows<T, Float16>(from, rows, dim, to, to_stride);
+    case StoredAs::int8: return copy_rows<T, Int8>(from, rows, dim, to, to_stride);
+    default: return copy_rows<T, T>(from, rows, dim, to, to_stride);
   }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Loads that widen: the same numbers on every instruction set as core/half.hpp gives, which has tests of its own.
+// Loads that widen: the same numbers on every instruction set as core/half.hpp gives, which has tests of its own, and
+// the codes of core/int8.hpp.
 
 #include <eigenformer/core/half.hpp>
+#include <eigenformer/core/int8.hpp>
 #include <eigenformer/kernels/simd/target.hpp>
 
 #include <support/alignment.hpp>
@@ -99,7 +101,31 @@ void expect_partial_loads(InstructionSet set) {
   EXPECT_EQ(cases, 5 * (lanes + 1));
 }
 
+/// All codes, each in every lane, at addresses of any kind; and some lanes alone.
+template <class T>
+void expect_codes(InstructionSet set) {
+  const int lanes = kernels::probe_half_lanes<T>(set);
+  std::vector<ef::Int8> from(static_cast<std::size_t>(256 + lanes));
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<ef::Int8>(static_cast<std::int8_t>(i % 256));
+  std::vector<T> to(static_cast<std::size_t>(lanes));
+  const auto number = [&](std::size_t i) { return static_cast<T>(static_cast<std::int8_t>(from[i])); };
+  for (std::size_t first = 0; first < 256; ++first) {
+    kernels::probe_widening<T>(set, from.data() + first, to.data());
+    for (std::size_t i = 0; i < to.size(); ++i) EXPECT_EQ(to[i], number(first + i));
+    const std::size_t n = first % (to.size() + 1);
+    const std::vector<ef::Int8> part(from.begin() + static_cast<std::ptrdiff_t>(first),
+                                     from.begin() + static_cast<std::ptrdiff_t>(first + n));
+    kernels::probe_partial_widening<T>(set, part.data(), to.data(), static_cast<std::ptrdiff_t>(n));
+    for (std::size_t i = 0; i < to.size(); ++i) EXPECT_EQ(to[i], i < n ? number(first + i) : T(0)) << n;
+  }
+}
+
 }  // namespace
+
+TEST_P(HalfLoads, of_codes_are_exact_and_of_some_lanes_read_no_others) {
+  expect_codes<float>(GetParam());
+  expect_codes<double>(GetParam());
+}
 
 TEST_P(HalfLoads, are_exact_for_all_patterns_in_every_lane) {
   expect_all_patterns<float, ef::Bfloat16>(GetParam());

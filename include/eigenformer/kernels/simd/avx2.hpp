@@ -29,10 +29,15 @@ typedef std::uint32_t UnsignedWords __attribute__((vector_size(32)));
 typedef long long Longs __attribute__((vector_size(32)));
 typedef unsigned long long UnsignedLongs __attribute__((vector_size(32)));
 typedef short Halves __attribute__((vector_size(16)));
+typedef char Bytes __attribute__((vector_size(16)));
+typedef std::int32_t FourWords __attribute__((vector_size(16)));
+typedef long long TwoLongs __attribute__((vector_size(16)));
 // The same in memory, of any alignment.
 typedef float FloatsInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef double DoublesInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short HalvesInMemory __attribute__((vector_size(16), aligned(1), may_alias));
+typedef long long LongInMemory __attribute__((aligned(1), may_alias));
+typedef std::int32_t WordInMemory __attribute__((aligned(1), may_alias));
 
 template <class T>
 struct Mask;
@@ -69,12 +74,20 @@ EIGENFORMER_INLINE Floats widen_eight(Halves halves) {
 template <HalfPrecision S>
 EIGENFORMER_INLINE __m128 widen_four(Halves halves) {
   if constexpr (std::is_same_v<S, Bfloat16>) {
-    typedef std::int32_t FourWords __attribute__((vector_size(16)));
     return (__m128)((FourWords)EIGENFORMER_X86(_mm_cvtepu16_epi32((__m128i)halves), __builtin_ia32_pmovzxwd128(halves))
                     << 16);
   } else {
     return EIGENFORMER_X86(_mm_cvtph_ps((__m128i)halves), __builtin_ia32_vcvtph2ps(halves));
   }
+}
+/// The first eight or four of sixteen codes.
+EIGENFORMER_INLINE Floats widen_eight(Bytes codes) {
+  return __builtin_convertvector(
+      (Words)EIGENFORMER_X86(_mm256_cvtepi8_epi32((__m128i)codes), __builtin_ia32_pmovsxbd256(codes)), Floats);
+}
+EIGENFORMER_INLINE Doubles widen_four(Bytes codes) {
+  return __builtin_convertvector(
+      (FourWords)EIGENFORMER_X86(_mm_cvtepi8_epi32((__m128i)codes), __builtin_ia32_pmovsxbd128(codes)), Doubles);
 }
 /// The halves whose bit of `present` is set, the others zero and not looked at: there is no such instruction.
 template <HalfPrecision S>
@@ -84,6 +97,14 @@ EIGENFORMER_INLINE Halves load_present(const S* p, int present) {
     if ((present >> i & 1) != 0) __builtin_memcpy(halves + i, p + i, 2);
   }
   return *reinterpret_cast<const HalvesInMemory*>(halves);
+}
+/// The same of codes.
+EIGENFORMER_INLINE Bytes load_present(const Int8* p, int present) {
+  Bytes codes = {};
+  for (int i = 0; i < 8; ++i) {
+    if ((present >> i & 1) != 0) codes[i] = static_cast<char>(p[i]);
+  }
+  return codes;
 }
 
 template <>
@@ -105,6 +126,12 @@ struct Vec<float> {
   template <HalfPrecision S>
   EIGENFORMER_INLINE static Vec load(const S* p, Mask<float> mask) {
     return {widen_eight<S>(load_present(p, lane_bits(mask)))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    return {widen_eight((Bytes)TwoLongs{*reinterpret_cast<const LongInMemory*>(p), 0})};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<float> mask) {
+    return {widen_eight(load_present(p, lane_bits(mask)))};
   }
   EIGENFORMER_INLINE void store(float* p) const { *reinterpret_cast<FloatsInMemory*>(p) = value; }
   EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const {
@@ -134,6 +161,12 @@ struct Vec<double> {
   template <HalfPrecision S>
   EIGENFORMER_INLINE static Vec load(const S* p, Mask<double> mask) {
     return {__builtin_convertvector(widen_four<S>(load_present(p, lane_bits(mask))), Doubles)};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    return {widen_four((Bytes)FourWords{*reinterpret_cast<const WordInMemory*>(p), 0, 0, 0})};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<double> mask) {
+    return {widen_four(load_present(p, lane_bits(mask)))};
   }
   EIGENFORMER_INLINE void store(double* p) const { *reinterpret_cast<DoublesInMemory*>(p) = value; }
   EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const {

@@ -32,6 +32,9 @@ typedef float EightFloats __attribute__((vector_size(32)));
 typedef double FourDoubles __attribute__((vector_size(32)));
 typedef short SixteenShorts __attribute__((vector_size(32)));
 typedef short EightShorts __attribute__((vector_size(16)));
+typedef char Bytes __attribute__((vector_size(16)));
+typedef std::int32_t EightWords __attribute__((vector_size(32)));
+typedef long long TwoLongs __attribute__((vector_size(16)));
 // The same in memory, of any alignment.
 typedef float FloatsInMemory __attribute__((vector_size(64), aligned(1), may_alias));
 typedef double DoublesInMemory __attribute__((vector_size(64), aligned(1), may_alias));
@@ -39,6 +42,8 @@ typedef float EightFloatsInMemory __attribute__((vector_size(32), aligned(1), ma
 typedef double FourDoublesInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short SixteenShortsInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short EightShortsInMemory __attribute__((vector_size(16), aligned(1), may_alias));
+typedef char BytesInMemory __attribute__((vector_size(16), aligned(1), may_alias));
+typedef long long LongInMemory __attribute__((aligned(1), may_alias));
 
 template <class T>
 struct Mask;
@@ -75,13 +80,28 @@ EIGENFORMER_INLINE Floats widen(SixteenShorts halves) {
 template <HalfPrecision S>
 EIGENFORMER_INLINE EightFloats widen(EightShorts halves) {
   if constexpr (std::is_same_v<S, Bfloat16>) {
-    typedef std::int32_t EightWords __attribute__((vector_size(32)));
     const auto wide =
         (EightWords)EIGENFORMER_X86(_mm256_cvtepu16_epi32((__m128i)halves), __builtin_ia32_pmovzxwd256(halves));
     return (EightFloats)(wide << 16);
   } else {
     return EIGENFORMER_X86(_mm256_cvtph_ps((__m128i)halves), __builtin_ia32_vcvtph2ps256(halves));
   }
+}
+
+/// Sixteen codes, or the first eight of sixteen.
+EIGENFORMER_INLINE Floats widen_sixteen(Bytes codes) {
+  return __builtin_convertvector((Words)EIGENFORMER_X86(_mm512_maskz_cvtepi8_epi32(all16, (__m128i)codes),
+                                                        __builtin_ia32_pmovsxbd512_mask(codes, Words{}, all16)),
+                                 Floats);
+}
+EIGENFORMER_INLINE Doubles widen_eight(Bytes codes) {
+  return __builtin_convertvector(
+      (EightWords)EIGENFORMER_X86(_mm256_cvtepi8_epi32((__m128i)codes), __builtin_ia32_pmovsxbd256(codes)), Doubles);
+}
+/// The codes that a mask lets through, the others zero and not looked at.
+EIGENFORMER_INLINE Bytes load_masked(const Int8* p, std::uint16_t mask) {
+  return (Bytes)EIGENFORMER_X86(_mm_maskz_loadu_epi8(mask, p),
+                                __builtin_ia32_loaddquqi128_mask(reinterpret_cast<const char*>(p), Bytes{}, mask));
 }
 
 template <>
@@ -113,6 +133,12 @@ struct Vec<float> {
     return {widen<S>((SixteenShorts)EIGENFORMER_X86(
         _mm256_maskz_loadu_epi16(mask.value, p),
         __builtin_ia32_loaddquhi256_mask(reinterpret_cast<const short*>(p), SixteenShorts{}, mask.value)))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    return {widen_sixteen(*reinterpret_cast<const BytesInMemory*>(p))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<float> mask) {
+    return {widen_sixteen(load_masked(p, mask.value))};
   }
   EIGENFORMER_INLINE void store(float* p) const { *reinterpret_cast<FloatsInMemory*>(p) = value; }
   EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const {
@@ -150,6 +176,12 @@ struct Vec<double> {
         _mm_maskz_loadu_epi16(mask.value, p),
         __builtin_ia32_loaddquhi128_mask(reinterpret_cast<const short*>(p), EightShorts{}, mask.value));
     return {__builtin_convertvector(widen<S>(halves), Doubles)};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    return {widen_eight((Bytes)TwoLongs{*reinterpret_cast<const LongInMemory*>(p), 0})};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<double> mask) {
+    return {widen_eight(load_masked(p, mask.value))};
   }
   EIGENFORMER_INLINE void store(double* p) const { *reinterpret_cast<DoublesInMemory*>(p) = value; }
   EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const {

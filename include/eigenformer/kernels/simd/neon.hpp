@@ -40,6 +40,9 @@ EIGENFORMER_INLINE float32x4_t widen(uint16x4_t halves) {
   }
 }
 
+/// Four of eight codes as float.
+EIGENFORMER_INLINE float32x4_t widen(int8x8_t codes) { return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(codes)))); }
+
 template <>
 struct Vec<float> {
   static constexpr int lanes = 4;
@@ -68,6 +71,18 @@ struct Vec<float> {
       if (mask.value[i] != 0) halves[i] = std::bit_cast<std::uint16_t>(p[i]);
     }
     return {widen<S>(halves)};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    int8x8_t codes = vdup_n_s8(0);
+    __builtin_memcpy(&codes, p, lanes);
+    return {widen(codes)};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<float> mask) {
+    int8x8_t codes = vdup_n_s8(0);
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) codes[i] = static_cast<std::int8_t>(p[i]);
+    }
+    return {widen(codes)};
   }
   EIGENFORMER_INLINE void store(float* p) const { vst1q_f32(p, value); }
   EIGENFORMER_INLINE void store(float* p, Mask<float> mask) const {
@@ -105,6 +120,18 @@ struct Vec<double> {
       if (mask.value[i] != 0) halves[i] = std::bit_cast<std::uint16_t>(p[i]);
     }
     return {vcvt_f64_f32(vget_low_f32(widen<S>(halves)))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    int8x8_t codes = vdup_n_s8(0);
+    __builtin_memcpy(&codes, p, lanes);
+    return {vcvt_f64_f32(vget_low_f32(widen(codes)))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<double> mask) {
+    int8x8_t codes = vdup_n_s8(0);
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) codes[i] = static_cast<std::int8_t>(p[i]);
+    }
+    return {vcvt_f64_f32(vget_low_f32(widen(codes)))};
   }
   EIGENFORMER_INLINE void store(double* p) const { vst1q_f64(p, value); }
   EIGENFORMER_INLINE void store(double* p, Mask<double> mask) const {

@@ -24,7 +24,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::simd::portable {
 //     the exponent exp2_steps<T> times, rounded to nearest; as fine as a register serves as a table;
 //   stream(x, p) stores at a multiple of the vector's size, past the cache where there is a way (here not), and
 //     finish_streams() puts what was stored so before all later stores, for other threads to see;
-//   load widens what memory holds as Bfloat16 or Float16, exactly, whatever flushes denormal numbers;
+//   load widens what memory holds as Bfloat16 or Float16, exactly, whatever flushes denormal numbers, and codes of Int8;
 //   reduce_add and reduce_max fold the upper half onto the lower half until one lane is left;
 //   reduce_add(rows) of as many vectors as there are lanes is that of rows[i] in lane i, in any order, and destroys them.
 
@@ -40,6 +40,7 @@ struct Mask {
 };
 
 typedef std::uint16_t Halves __attribute__((vector_size(8)));
+typedef std::int8_t Bytes __attribute__((vector_size(4)));
 typedef float Floats __attribute__((vector_size(16)));
 
 /// Four halves as float; eigenformer::widened says why so.
@@ -58,6 +59,8 @@ EIGENFORMER_INLINE Floats widen(Halves halves) {
     return (Floats)((is_normal & normal) | (~is_normal & denormal) | (words & 0x8000) << 16);
   }
 }
+/// Four codes as float.
+EIGENFORMER_INLINE Floats widen(Bytes codes) { return __builtin_convertvector(codes, Floats); }
 /// The first numbers of four, as many as fit.
 template <class Native>
 EIGENFORMER_INLINE Native first(Floats four) {
@@ -107,6 +110,18 @@ struct Vec {
       if (mask.value[i] != 0) halves[i] = std::bit_cast<std::uint16_t>(p[i]);
     }
     return {first<Native>(widen<S>(halves))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p) {
+    Bytes codes = {};
+    __builtin_memcpy(&codes, p, lanes);
+    return {first<Native>(widen(codes))};
+  }
+  EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<T> mask) {
+    Bytes codes = {};
+    for (int i = 0; i < lanes; ++i) {
+      if (mask.value[i] != 0) codes[i] = static_cast<std::int8_t>(p[i]);
+    }
+    return {first<Native>(widen(codes))};
   }
   EIGENFORMER_INLINE void store(T* p) const { __builtin_memcpy(p, &value, sizeof(Native)); }
   EIGENFORMER_INLINE void store(T* p, Mask<T> mask) const {

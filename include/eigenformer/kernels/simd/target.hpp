@@ -4,6 +4,7 @@
 #include <eigenformer/core/abi.hpp>
 #include <eigenformer/core/half.hpp>
 #include <eigenformer/core/instruction_set.hpp>
+#include <eigenformer/core/int8.hpp>
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
