@@ -25,6 +25,9 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// stands in for it; Position turns queries and keys after their projection. QueryKeyNorm normalises each head of
 /// queries and keys before that (RmsNorm in Qwen 3 and Gemma 3, LayerNorm in Dehghani et al. 2023, "ViT-22B"), and
 /// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN).
+/// Training (forward with a cache) drops weights of keys at the rate `dropout`. Each forward draws its seed from the Context's
+/// random() and leaves it in the cache for backward: so all layers of a model drop differently without a word from them,
+/// blocks stay constant, and a step is made again by setting random() as it was. Without a cache nothing is dropped.
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
 ///   memory_dim]  output.weight [dim, heads value_dim]  query_norm, key_norm over head_dim  inner_norm over heads
@@ -109,10 +112,11 @@ class GroupedQueryAttention
     position.apply(q, 0, context);
     position.apply(k, 0, context);
     if (cache) cache->remember(mask, extent);
+    if (cache) cache->dropout = draw_dropout(context);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{k, v}};
     attention<T>({q, segments, distance_biases(extent, scope)}, {attended, cache ? cache->log_sum_exp.data() : nullptr},
-                 mask, scoring(), context);
+                 mask, scoring(cache ? cache->dropout : Dropout{}), context);
     const RowsView<T> normed = cache && normalises_inside
                                    ? scope.rows<T>(rows(attended).rows(), rows(attended).features())
                                    : rows(attended);  // backward wants attended as it is
@@ -210,7 +214,7 @@ class GroupedQueryAttention
     detail::with_remembered_mask(cache, [&](const auto& mask) {
       attention_backward<T>({queries(extent, cache.queries.data()), segments, distance_biases(extent, scope)},
                             {results(extent, cache.attended.data()), dattended, cache.log_sum_exp.data()},
-                            {dq, gradients, dbiases}, mask, scoring(), context);
+                            {dq, gradients, dbiases}, mask, scoring(cache.dropout), context);
     });
     if constexpr (detail::LearnsDistanceBiases<Position, T>) {
       if (dbiases) position.distance_biases_backward(1 - extent.keys, distances(extent), dbiases);
@@ -321,7 +325,13 @@ class GroupedQueryAttention
     inner_norm.forward(rows(attended), rows(attended), context);
     output.forward(constant(rows(attended)), y, context);
   }
-  AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
+  AttentionOptions scoring(const Dropout& dropout = {}) const {
+    return {options.softmax_scale, options.softcap, dropout};
+  }
+  /// Draws nothing where nothing is dropped.
+  Dropout draw_dropout(Context& context) const {
+    return options.dropout == 0 ? Dropout{} : Dropout{options.dropout, context.random().bits()};
+  }
 
   static T* memory_for(Buffer<T>* kept, ScratchScope& scope, Index size) {
     return kept ? kept->resize(size) : scope.take<T>(size);
