@@ -20,9 +20,9 @@ struct ContextOptions {
   std::uint64_t seed = 0;        ///< of random()
 };
 
-/// What a call may use beside its arguments: threads, scratch memory, the instruction set, a profiler, random numbers. Passed to every
-/// forward and backward, never global. One thread at a time uses a Context; threads that share a model bring one each.
-/// Results do not depend on the number of threads.
+/// What a call may use beside its arguments: threads, scratch memory, the instruction set, a profiler, random numbers.
+/// Passed to every forward and backward, never global. One thread at a time uses a Context; threads that share a model
+/// bring one each. Results do not depend on the number of threads.
 ///   throws OptionError if threads is not in 1 .. 1024 or this machine cannot run the instruction set
 class Context {
  public:

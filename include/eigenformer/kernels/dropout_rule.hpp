@@ -23,8 +23,8 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
 /// Where a sequence of draws begins, and what makes it differ from others that begin there.
 struct DropoutStream {
-  std::uint32_t start = 0;
-  std::uint32_t key = 0;
+  std::uint32_t start = 0;  ///< the lower half of the stream's bits: the counter of draw 0
+  std::uint32_t key = 0;    ///< the upper half
 
   static constexpr std::uint32_t step = 0x9E3779B9U;  ///< from a draw's counter to the next's
 
@@ -50,11 +50,13 @@ struct DropoutStream {
 /// `limit` is dropped.
 template <class T>
 struct DropoutRule {
-  std::uint64_t seed = 0;
-  T limit = 1;   ///< 1 drops nothing
-  T factor = 1;  ///< of what is kept
+  std::uint64_t seed = 0;  ///< of the streams
+  T limit = 1;             ///< 1 drops nothing
+  T factor = 1;            ///< of what is kept
 
+  /// Drops nothing.
   DropoutRule() = default;
+  /// Drops at that rate.
   explicit DropoutRule(const Dropout& dropout) : seed(dropout.seed) {
     constexpr double steps = 8388608;  // 2^23
     const double dropped = (std::min)(std::nearbyint(dropout.rate * steps), steps - 1);
