@@ -62,6 +62,8 @@ inline constexpr std::array causal_attention = {
     Attention{"", 128, 128, 12, 12, 64}, Attention{"", 512, 512, 12, 12, 64}, Attention{"", 2048, 2048, 12, 12, 64},
     Attention{"", 4096, 4096, 12, 12, 64}};
 inline constexpr std::array masked_attention = {Attention{"", 4096, 4096, 12, 12, 64}};
+inline constexpr std::array attention_with_dropout = {Attention{"", 512, 512, 12, 12, 64},
+                                                      Attention{"", 2048, 2048, 12, 12, 64}};
 inline constexpr std::array attention_backward = {Attention{"", 512, 512, 12, 12, 64}};
 inline constexpr std::array causal_attention_backward = {Attention{"", 512, 512, 12, 12, 64},
                                                          Attention{"", 2048, 2048, 12, 12, 64}};

@@ -16,6 +16,7 @@
 
 #include <Eigen/Dense>
 
+#include "reference/dropout.hpp"
 #include "support/tolerances.hpp"
 
 namespace {
@@ -127,12 +128,16 @@ class Forward {
       Doubles scores = this->scores(h, first, step);
       const double largest_logit = scores.cwiseAbs().maxCoeff();
       softmax_rows<Mask>(scores, size_, first, step);
+      const double kept = drop(scores, h, first, step);
       const Doubles v = head_of(v_, group_of(h)).template cast<double>();
-      const double allowed = support::tolerance::attention_abs<float>(largest_logit, v.cwiseAbs().maxCoeff());
+      const double allowed = support::tolerance::attention_abs<float>(largest_logit, kept * v.cwiseAbs().maxCoeff());
       result.push_back({scores * v, Doubles::Constant(scores.rows(), v.cols(), allowed)});
     }
     return result;
   }
+
+  /// What dropout makes of the weights of some queries; returns what it multiplies those by that it keeps.
+  virtual double drop(Doubles&, Index, Index, Index) const { return 1; }
 
   /// Scaled scores of some queries of a head, in double.
   virtual Doubles scores(Index head, Index first, Index step) const {
@@ -178,6 +183,30 @@ class WithAlibi : public Forward<ef::Causal> {
   }
 
   std::vector<float> biases_;
+};
+
+/// Training with dropout of one weight in ten.
+class WithDropout : public Forward<ef::Causal> {
+ public:
+  using Forward<ef::Causal>::Forward;
+
+  void forward_dropping(ef::Context& context) {
+    ef::attention<float>({q_, segments_}, {y_, log_sum_exp_.data()}, ef::Causal{}, {.dropout = dropout}, context);
+  }
+
+ private:
+  static constexpr ef::Dropout dropout = {.rate = 0.1, .seed = 17};
+
+  double drop(Doubles& weights, Index head, Index first, Index step) const override {
+    const auto index = [](Index i) { return static_cast<std::uint64_t>(i); };
+    for (Index i = 0; i < weights.rows(); ++i) {
+      for (Index t = 0; t < weights.cols(); ++t) {
+        weights(i, t) *= reference::dropout_factor(
+            dropout.rate, reference::dropout_draw(dropout.seed, 0, index(head), index(first + i * step), index(t)));
+      }
+    }
+    return 1 / (1 - dropout.rate);
+  }
 };
 
 /// Decoding from a cache that stores keys and values as something else than float. What is compared with reads the same
@@ -381,6 +410,11 @@ const bool planned = [] {
     Work alibi = work_of<ef::Causal>("causal attention, ALiBi", size);
     alibi.dimensions.clear();
     Entry<WithAlibi>(alibi, size).ours(&WithAlibi::forward_biased, one_and_two_threads());
+  }
+  for (const grid::Attention& size : grid::attention_with_dropout) {
+    Work dropout = work_of<ef::Causal>("causal attention, dropout", size);
+    dropout.dimensions.clear();
+    Entry<WithDropout>(dropout, size).ours(&WithDropout::forward_dropping, one_and_two_threads());
   }
   for (const grid::Attention& size : grid::attention_backward) plan_backward<ef::NoMask>("attention backward", size);
   for (const grid::Attention& size : grid::causal_attention_backward) {

@@ -74,6 +74,8 @@ BEGIN {
   meaning["memory_dim"] = "Last dimension of what keys and values come from; dim unless it is cross-attention."
   meaning["softmax_scale"] = "Factor of the scores; 1 / sqrt(head_dim) unless given."
   meaning["softcap"] = "Bound c of the scores, c tanh(score / c); none if 0."
+  meaning["dropout"] = "Which weights are dropped in training, or at which rate in [0, 1); none if 0."
+  meaning["seed"] = "Of random numbers: the same seed gives the same ones."
   meaning["rope_base"] = "Base of the rotary frequencies."
   meaning["base"] = "Base of the frequencies: that of pair i is base^(-2i / dim)."
   meaning["segments"] = "Keys and values, in the order in which masks count them."

@@ -9,6 +9,7 @@
 #include <eigenformer/core/check.hpp>
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/context.hpp>
+#include <eigenformer/core/dropout.hpp>
 #include <eigenformer/core/error.hpp>
 #include <eigenformer/core/half.hpp>
 #include <eigenformer/core/heads.hpp>

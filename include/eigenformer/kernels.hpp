@@ -13,6 +13,8 @@
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/depthwise.hpp>
 #include <eigenformer/kernels/descent.hpp>
+#include <eigenformer/kernels/dropout.hpp>
+#include <eigenformer/kernels/dropout_rule.hpp>
 #include <eigenformer/kernels/epilogue.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/gemv.hpp>
@@ -25,6 +27,7 @@
 #include <eigenformer/kernels/rotate.hpp>
 #include <eigenformer/kernels/rows.hpp>
 #include <eigenformer/kernels/scale_norm.hpp>
+#include <eigenformer/kernels/seeded_bug.hpp>
 #include <eigenformer/kernels/softmax.hpp>
 #include <eigenformer/kernels/tile.hpp>
 #include <eigenformer/kernels/turns.hpp>

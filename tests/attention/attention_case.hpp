@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include "reference/attention.hpp"
+#include "reference/dropout.hpp"
 #include "support/alignment.hpp"
 #include "support/compare.hpp"
 #include "support/inputs.hpp"
@@ -58,6 +59,10 @@ inline constexpr std::array masked_names = {"none",
                                             "window and padding"};
 inline constexpr Index mask_count = static_cast<Index>(masked_names.size());
 
+inline bool needs_one_batch(Masked mask) {
+  return mask == Masked::packed || mask == Masked::packed_causal || mask == Masked::packed_strided;
+}
+
 enum class Biased { none, by_distance, dense };
 
 /// One call of attention: shapes, mask, segments, options, and where the tensors lie.
@@ -79,6 +84,7 @@ struct Case {
   std::uint64_t salt = 0;
   Biased bias = Biased::none;
   Index quantized = 0;  ///< how many of the first segments are stored as Int8
+  double dropout = 0;   ///< of which the salt is the seed
 
   /// Three sequences of about the same length.
   static std::vector<Index> offsets(Index length) { return {0, length / 3, length / 2 + length / 5, length}; }
@@ -114,6 +120,12 @@ struct Case {
     reference::AttentionOptions result;
     result.softcap = softcap;
     result.scale = softmax_scale;
+    if (dropout > 0) {
+      result.dropout = [rate = dropout, seed = salt](long b, long h, long s, long t) {
+        const auto index = [](long i) { return static_cast<std::uint64_t>(i); };
+        return reference::dropout_factor(rate, reference::dropout_draw(seed, index(b), index(h), index(s), index(t)));
+      };
+    }
     const std::vector<Index> some = lengths();
     switch (mask) {
       case Masked::none: break;
@@ -176,7 +188,7 @@ inline std::ostream& operator<<(std::ostream& out, const Case& c) {
   out << "[B " << c.batch << ", S " << c.queries << ", T " << c.keys << ", heads " << c.heads << "/" << c.kv_heads
       << ", d_k " << c.key_dim << ", d_v " << c.value_dim << ", mask " << masked_names[static_cast<std::size_t>(c.mask)]
       << ", segments before the last " << c.segments.size() << ", of Int8 " << c.quantized << ", softcap " << c.softcap
-      << ", bias " << static_cast<int>(c.bias) << "]";
+      << ", bias " << static_cast<int>(c.bias) << ", dropout " << c.dropout << "]";
   return out;
 }
 
@@ -362,7 +374,7 @@ struct Call {
       default: return {};
     }
   }
-  ef::AttentionOptions options() const { return {c.softmax_scale, c.softcap}; }
+  ef::AttentionOptions options() const { return {c.softmax_scale, c.softcap, {c.dropout, c.salt}}; }
   std::span<const ef::KeyValueSegment<T>> segments() {
     kept_segments.clear();
     for_each_segment([&](Index first, Index length) {
@@ -548,8 +560,8 @@ void expect_backward(const Case& c) {
   const auto v = inputs.value.template widened<Judge<T>>();
   const double logit = static_cast<double>(reference::attention(q, k, v, c.reference_options()).largest_logit);
   const double scale = c.softmax_scale.value_or(1 / std::sqrt(static_cast<double>(c.key_dim)));
-  const double dscore = scale * longest(inputs.dy.widened()) * longest(inputs.value.widened());
-  const double dvalue_size = longest(inputs.dy.widened());
+  const double dvalue_size = longest(inputs.dy.widened()) / (1 - c.dropout);
+  const double dscore = scale * dvalue_size * longest(inputs.value.widened());
   const double dquery_size = dscore * longest(inputs.key.widened());
   const double dkey_size = dscore * longest(inputs.query.widened());
   const auto expected =

@@ -29,7 +29,8 @@ TEST(AttentionOptions, limits_convert_with_every_field) {
                          .memory_dim = 11,
                          .softmax_scale = 0.5,
                          .softcap = 13,
-                         .sinks = ef::LearnedSinks{17}};
+                         .sinks = ef::LearnedSinks{17},
+                         .dropout = 0.25};
   const Grouped options = chosen;
   EXPECT_EQ(options.dim, 35);
   EXPECT_EQ(options.heads, 5);
@@ -41,13 +42,15 @@ TEST(AttentionOptions, limits_convert_with_every_field) {
   EXPECT_EQ(options.softmax_scale, 0.5);
   EXPECT_EQ(options.softcap, 13);
   EXPECT_EQ(options.sinks.value().start, 17);
+  EXPECT_EQ(options.dropout, 0.25);
   const MultiQuery one{.dim = 35,
                        .heads = 5,
                        .head_dim = 2,
                        .value_dim = 3,
                        .memory_dim = 11,
                        .position = {.base = 17},
-                       .sinks = ef::LearnedSinks{19}};
+                       .sinks = ef::LearnedSinks{19},
+                       .dropout = 0.5};
   const ef::GroupedQueryAttentionOptions<ef::Rotary<>> shared = one;
   EXPECT_EQ(shared.kv_heads, 1);
   EXPECT_EQ(shared.value_dim, 3);
@@ -55,11 +58,19 @@ TEST(AttentionOptions, limits_convert_with_every_field) {
   EXPECT_FALSE(shared.bias);
   EXPECT_EQ(shared.position.base, 17);
   EXPECT_EQ(shared.sinks.value().start, 19);
+  EXPECT_EQ(shared.dropout, 0.5);
 }
 
 TEST(AttentionOptions, a_head_dim_that_is_no_whole_number_is_refused) {
   EXPECT_THROW(ef::require_attention_options(Grouped{.dim = 35, .heads = 3}, "Block"), ef::OptionError);
   EXPECT_NO_THROW(ef::require_attention_options(Grouped{.dim = 35, .heads = 3, .head_dim = 11}, "Block"));
+}
+
+TEST(AttentionOptions, a_rate_of_dropout_outside_0_to_1_is_refused) {
+  for (const double rate : {-0.1, 1.0, 3.0}) {
+    EXPECT_THROW(ef::require_attention_options(Grouped{.dim = 4, .dropout = rate}, "Block"), ef::OptionError);
+  }
+  EXPECT_NO_THROW(ef::require_attention_options(Grouped{.dim = 4, .dropout = 0.99}, "Block"));
 }
 
 }  // namespace

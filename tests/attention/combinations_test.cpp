@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Masks x biases x caps x heads x segments x dims x lengths, each once; what one of them alone does is tested elsewhere.
+// Masks x biases x caps and dropout x heads x segments x dims x lengths, each once; what one of them alone does is tested elsewhere.
 #include "attention/attention_case.hpp"
 
 #include <set>
@@ -11,11 +11,14 @@ constexpr std::array<std::array<Index, 2>, 5> all_heads = {{{1, 1}, {3, 3}, {6, 
 constexpr std::array<std::array<Index, 2>, 9> all_lengths = {
     {{1, 1}, {1, 61}, {7, 3}, {3, 71}, {29, 31}, {13, 131}, {67, 19}, {2, 129}, {17, 67}}};
 
-Masked mask_of(Index number) { return static_cast<Masked>(number); }
+/// What happens to scores and weights beside the bias.
+struct Modifiers {
+  double softcap;
+  double dropout;
+};
+constexpr std::array<Modifiers, 4> all_modifiers = {{{0, 0}, {1.7, 0}, {0, 0.3}, {1.7, 0.15}}};
 
-bool needs_one_batch(Masked mask) {
-  return mask == Masked::packed || mask == Masked::packed_causal || mask == Masked::packed_strided;
-}
+Masked mask_of(Index number) { return static_cast<Masked>(number); }
 
 /// The combinations of masks `from` .. `to` - 1.
 std::vector<Case> combinations(Index from, Index to) {
@@ -24,8 +27,9 @@ std::vector<Case> combinations(Index from, Index to) {
     for (const Biased bias : {Biased::none, Biased::by_distance, Biased::dense}) {
       for (const auto& [h, g] : all_heads) {
         for (const auto& [s, t] : all_lengths) {
-          for (const double softcap : {0.0, 1.7}) {
+          for (const auto& [softcap, dropout] : all_modifiers) {
             for (const int cut : {0, 1, 2, 3}) {
+              if (dropout != 0 && cut % 2 == 0) continue;
               for (const auto& [dk, dv] : {std::array<Index, 2>{2, 3}, std::array<Index, 2>{17, 5}}) {
                 const std::uint64_t salt = cases.size() + static_cast<std::uint64_t>(1'000'000 * mask);
                 Case c{.batch = salt % 3 == 0 ? 2 : 1, .queries = s, .keys = t, .heads = h, .kv_heads = g};
@@ -35,6 +39,7 @@ std::vector<Case> combinations(Index from, Index to) {
                 if (needs_one_batch(c.mask)) c.batch = 1;
                 c.bias = bias;
                 c.softcap = softcap;
+                c.dropout = dropout;
                 if (cut == 1) c.segments = {t / 3};
                 if (cut == 2) c.segments = {0, t / 2, t - t / 2};
                 if (cut == 3) c.segments = {t / 2, t / 4};  // a prefix and a cache of Int8, and the current keys
@@ -58,7 +63,7 @@ class Combinations : public testing::TestWithParam<Index> {};
 
 TEST(CombinationsOfAttention, are_as_many_as_promised_and_distinct) {
   const std::vector<Case> cases = combinations(0, mask_count);
-  EXPECT_EQ(cases.size(), 15U * 3 * 5 * 9 * 2 * 4 * 2);
+  EXPECT_EQ(cases.size(), 15U * 3 * 5 * 9 * (2 * 4 + 2 * 2) * 2);
   EXPECT_GE(cases.size(), 20'000U);
   std::set<std::string> names;
   for (const Case& c : cases) {

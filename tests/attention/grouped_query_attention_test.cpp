@@ -491,6 +491,111 @@ TEST(GroupedQueryAttention, rejects_tensors_that_do_not_fit_and_writes_nothing) 
   for (Index i = 0; i < y.size(); ++i) EXPECT_EQ(y.data()[i], 17.0F);
 }
 
+// ---- dropout ----
+
+template <class T>
+ef::GroupedQueryAttention<T> dropping(double rate) {
+  return ef::GroupedQueryAttention<T>({.dim = 30, .heads = 6, .kv_heads = 2, .head_dim = 5, .dropout = rate},
+                                      ef::Random(3));
+}
+template <class T, class Block>
+ef::Tensor<T, 3> trained(const Block& block, const ef::Tensor<T, 3>& x, ef::Context& context,
+                         typename Block::Cache& cache) {
+  ef::Tensor<T, 3> y(x.dimensions());
+  block.forward(x, y, ef::Causal{}, context, &cache);
+  return y;
+}
+
+TEST(GroupedQueryAttentionDropout, drops_weights_by_a_seed_from_the_context) {
+  const auto block = dropping<double>(0.3);
+  const auto x = normal<double>(2, 11, 30, 5);
+  ef::Context context({.seed = 17});
+  ef::GroupedQueryAttention<double>::Cache cache;
+  trained(block, x, context, cache);
+  EXPECT_EQ(cache.dropout.seed, ef::Random(17).bits());
+  const auto heads = [](const ef::Buffer<double>& buffer, Index count, Index dim) {
+    return ef::ConstHeadsView<double>(buffer.data(), 2, 11, count, dim);
+  };
+  const ef::KeyValueSegment<double> segments[] = {{heads(cache.keys, 2, 5), heads(cache.values, 2, 5)}};
+  ef::Tensor<double, 4> attended(2, 11, 6, 5);
+  ef::attention<double>({heads(cache.queries, 6, 5), segments}, {attended, nullptr}, ef::Causal{},
+                        {.dropout = {.rate = 0.3, .seed = ef::Random(17).bits()}}, context);
+  for (Index i = 0; i < attended.size(); ++i) EXPECT_EQ(cache.attended.data()[i], attended.data()[i]);
+}
+
+TEST(GroupedQueryAttentionDropout, is_for_training_alone) {
+  const auto x = normal<float>(2, 11, 30, 5);
+  const auto block = dropping<float>(0.3), plain = dropping<float>(0);
+  const ef::Tensor<float, 3> expected = plain(x, ef::Causal{});
+  EXPECT_TRUE(support::bit_equal(block(x, ef::Causal{}), expected));
+  ef::Context context;
+  auto key_values = block.key_value_cache(2, 11);
+  auto of_plain = plain.key_value_cache(2, 11);
+  ef::Tensor<float, 3> y(x.dimensions()), z(x.dimensions());
+  block.forward(x, y, ef::Causal{}, key_values, context);
+  plain.forward(x, z, ef::Causal{}, of_plain, context);
+  EXPECT_TRUE(support::bit_equal(y, z));
+  EXPECT_EQ(context.random().state(), ef::Random(0).state());
+  ef::GroupedQueryAttention<float>::Cache cache;
+  EXPECT_FALSE(support::bit_equal(trained(block, x, context, cache), expected));
+}
+
+TEST(GroupedQueryAttentionDropout, of_rate_0_draws_nothing) {
+  const auto x = normal<float>(2, 11, 30, 5);
+  const auto block = dropping<float>(0);
+  ef::Context context;
+  ef::GroupedQueryAttention<float>::Cache cache;
+  EXPECT_TRUE(support::bit_equal(trained(block, x, context, cache), block(x, ef::Causal{})));
+  EXPECT_EQ(context.random().state(), ef::Random(0).state());
+}
+
+TEST(GroupedQueryAttentionDropout, is_another_in_every_forward_and_the_same_where_the_numbers_are_set_again) {
+  const auto x = normal<float>(2, 11, 30, 5);
+  const auto block = dropping<float>(0.3);
+  ef::Context context;
+  ef::GroupedQueryAttention<float>::Cache cache;
+  const auto first = trained(block, x, context, cache);
+  const auto second = trained(block, x, context, cache);
+  EXPECT_FALSE(support::bit_equal(second, first));
+  context.random() = ef::Random(0);
+  EXPECT_TRUE(support::bit_equal(trained(block, x, context, cache), first));
+  EXPECT_TRUE(support::bit_equal(trained(block, x, context, cache), second));
+}
+
+/// By central differences of sum(dy . y), each forward with the same random numbers.
+TEST(GroupedQueryAttentionDropout, gradients_are_those_of_what_was_dropped) {
+  auto block = dropping<double>(0.4);
+  auto x = normal<double>(2, 7, 30, 5);
+  const auto dy = normal<double>(2, 7, 30, 6);
+  ef::Context context;
+  ef::GroupedQueryAttention<double>::Cache cache;
+  const auto loss = [&] {
+    context.random() = ef::Random(9);
+    const auto y = trained(block, x, context, cache);
+    double sum = 0;
+    for (Index i = 0; i < y.size(); ++i) sum += y.data()[i] * dy.data()[i];
+    return sum;
+  };
+  loss();
+  ef::Tensor<double, 3> dx(x.dimensions());
+  block.backward(dy, cache, dx, context);
+  const auto check = [&](double& number, double gradient) {
+    const double kept = number;
+    number = kept + support::tolerance::difference_step;
+    const double above = loss();
+    number = kept - support::tolerance::difference_step;
+    const double below = loss();
+    number = kept;
+    const double slope = (above - below) / (2 * support::tolerance::difference_step);
+    EXPECT_NEAR(gradient, slope,
+                support::tolerance::difference_abs + support::tolerance::difference_rel * std::abs(slope));
+  };
+  for (Index i = 0; i < x.size(); i += 3) check(x.data()[i], dx.data()[i]);
+  block.visit_parameters([&](const ef::Name&, auto& parameter) {
+    for (Index i = 0; i < parameter.size(); i += 7) check(parameter.value.data()[i], parameter.gradient.data()[i]);
+  });
+}
+
 TEST(GroupedQueryAttentionGolden, equals_grouped_attention_of_pytorch) {
   const support::Golden golden("gqa_h8_g2");
   ef::GroupedQueryAttention<double> block({.dim = 40, .heads = 8, .kv_heads = 2, .head_dim = 8}, ef::Random(1));

@@ -29,6 +29,16 @@ TEST(Context, is_one_thread_and_the_best_instruction_set_by_default) {
   EXPECT_EQ(context.profiler(), nullptr);
 }
 
+TEST(Context, has_random_numbers_of_the_seed_which_may_be_set_again) {
+  ef::Context context({.seed = 5});
+  const std::uint64_t first = context.random().bits();
+  EXPECT_EQ(first, ef::Random(5).bits());
+  EXPECT_NE(context.random().bits(), first);
+  context.random() = ef::Random(5);
+  EXPECT_EQ(context.random().bits(), first);
+  EXPECT_EQ(ef::Context().random().bits(), ef::Random(0).bits());
+}
+
 TEST(Context, rejects_thread_counts_and_instruction_sets_that_cannot_be) {
   EXPECT_THROW(ef::Context({.threads = 0}), ef::OptionError);
   EXPECT_THROW(ef::Context({.threads = -1}), ef::OptionError);

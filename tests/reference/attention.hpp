@@ -81,6 +81,8 @@ struct AttentionOptions {
   double softcap = 0;                ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
   std::function<double(long head, long query, long key)> bias = {};  ///< added to capped scores; none if empty
   std::vector<double> sinks = {};  ///< [H], for each head the score of a key more whose value is 0; none if empty
+  /// What the weight of a key is multiplied by after the softmax: 0 if it is dropped; 1 if there is no such function.
+  std::function<double(long batch, long head, long query, long key)> dropout = {};
 };
 
 template <class T>
@@ -88,15 +90,16 @@ struct Attended {
   Array<T> out;          ///< [B, S, H, dv]
   Array<T> log_sum_exp;  ///< [B, H, S], -infinity for a row that sees no key
   T largest_logit = 0;   ///< largest |score| that was seen, for the tolerance
-  T largest_value = 0;   ///< largest |v| that was seen
+  T largest_value = 0;   ///< largest |v| that was seen, times what dropout makes of it
 };
 
 template <class T>
 struct AttentionGradients {
-  Array<T> dq;     ///< [B, S, H, dk]
-  Array<T> dk;     ///< [B, T, Hkv, dk]
-  Array<T> dv;     ///< [B, T, Hkv, dv]
-  Array<T> dbias;  ///< [H, S, T], summed over B
+  Array<T> dq;      ///< [B, S, H, dk]
+  Array<T> dk;      ///< [B, T, Hkv, dk]
+  Array<T> dv;      ///< [B, T, Hkv, dv]
+  Array<T> dbias;   ///< [H, S, T], summed over B
+  Array<T> dsinks;  ///< [H], summed over B and S; none without sinks
 };
 
 /// Scale q . k before the cap; `group` is the key/value head that query head h shares: consecutive query heads share
@@ -122,6 +125,11 @@ T final_score(T raw, long h, long s, long t, const AttentionOptions& options) {
 }
 
 template <class T>
+T kept(long b, long h, long s, long t, const AttentionOptions& options) {
+  return options.dropout ? T(options.dropout(b, h, s, t)) : T(1);
+}
+
+template <class T>
 void require_attention_shapes(const Array<T>& q, const Array<T>& k, const Array<T>& v) {
   const bool fit = q.shape.size() == 4 && k.shape.size() == 4 && v.shape.size() == 4 && q.shape[0] == k.shape[0] &&
                    k.shape[0] == v.shape[0] && k.shape[1] == v.shape[1] && k.shape[2] == v.shape[2] &&
@@ -129,7 +137,7 @@ void require_attention_shapes(const Array<T>& q, const Array<T>& k, const Array<
   if (!fit) throw std::invalid_argument("reference::attention: shapes do not fit");
 }
 
-/// out = softmax(scale q k^T) v  over the keys that the mask lets through (Vaswani et al. 2017, equation 1). Keys and
+/// out = dropout(softmax(scale q k^T)) v  over the keys that the mask lets through (Vaswani et al. 2017, equation 1). Keys and
 /// values behind the mask are never read. A row that sees no key gives zeros.
 ///   q: [B, S, H, dk]    k: [B, T, Hkv, dk]    v: [B, T, Hkv, dv]    H a multiple of Hkv
 /// With T = float this is the plain float32 code that tiled attention is compared with.
@@ -163,7 +171,7 @@ Attended<T> attention(const Array<T>& q, const Array<T>& k, const Array<T>& v, c
         for (std::size_t i = 0; i < seen.size(); ++i) {
           const T probability = std::exp(scores[i] - maximum) / sum;
           for (long e = 0; e < v.dimension(3); ++e) {
-            const T value = v(b, seen[i], h / heads_per_group, e);
+            const T value = kept<T>(b, h, s, seen[i], options) * v(b, seen[i], h / heads_per_group, e);
             result.out(b, s, h, e) += probability * value;
             result.largest_value = (std::max)(result.largest_value, std::abs(value));
           }
@@ -175,8 +183,8 @@ Attended<T> attention(const Array<T>& q, const Array<T>& k, const Array<T>& v, c
   return result;
 }
 
-/// With p = softmax(score), dp_t = dout . v_t and delta = sum_t p_t dp_t:
-///   dv_t += p_t dout,   dbias_t += p_t (dp_t - delta),   ds_t = p_t (dp_t - delta) cap'(score),   dq += scale ds_t k_t,   dk_t += scale ds_t q
+/// With p = softmax(score), m what dropout multiplies by, dp_t = m_t dout . v_t and delta = sum_t p_t dp_t:
+///   dv_t += m_t p_t dout,   dbias_t += p_t (dp_t - delta),   ds_t = p_t (dp_t - delta) cap'(score),   dq += scale ds_t k_t,   dk_t += scale ds_t q
 /// where cap' = 1 - tanh^2 (1 without a cap). A row that sees no key has no gradient.
 ///   dout: [B, S, H, dv]
 template <class T>
@@ -187,7 +195,8 @@ AttentionGradients<T> attention_backward(const Array<T>& q, const Array<T>& k, c
   const T scale = options.scale ? T(*options.scale) : 1 / std::sqrt(T(q.dimension(3)));
   const Attended<T> forward = attention(q, k, v, options);
   AttentionGradients<T> gradients{Array<T>(q.shape), Array<T>(k.shape), Array<T>(v.shape),
-                                  Array<T>({q.dimension(2), q.dimension(1), k.dimension(1)})};
+                                  Array<T>({q.dimension(2), q.dimension(1), k.dimension(1)}),
+                                  Array<T>({static_cast<long>(options.sinks.size())})};
   for (long b = 0; b < q.dimension(0); ++b) {
     for (long h = 0; h < q.dimension(2); ++h) {
       const long group = h / heads_per_group;
@@ -204,10 +213,15 @@ AttentionGradients<T> attention_backward(const Array<T>& q, const Array<T>& k, c
           p.push_back(std::exp(final_score(raw.back(), h, s, t, options) - forward.log_sum_exp(b, h, s)));
           dp.push_back(0);
           for (long e = 0; e < v.dimension(3); ++e) {
-            dp.back() += dout(b, s, h, e) * v(b, t, group, e);
-            gradients.dv(b, t, group, e) += p.back() * dout(b, s, h, e);
+            const T factor = kept<T>(b, h, s, t, options);
+            dp.back() += factor * dout(b, s, h, e) * v(b, t, group, e);
+            gradients.dv(b, t, group, e) += factor * p.back() * dout(b, s, h, e);
           }
           delta += p.back() * dp.back();
+        }
+        if (!options.sinks.empty()) {
+          gradients.dsinks(h) -=
+              std::exp(T(options.sinks[static_cast<std::size_t>(h)]) - forward.log_sum_exp(b, h, s)) * delta;
         }
         for (std::size_t i = 0; i < seen.size(); ++i) {
           const T tanh = options.softcap == 0 ? T(0) : std::tanh(raw[i] / T(options.softcap));

@@ -24,7 +24,9 @@ template <class T>
 void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionOutputs<T>& outputs, ScratchScope& scope,
                    Context& context) {
   if (DecodingPlan::suits(problem)) {
-    return run_decoding<T>(problem, {outputs.y, outputs.log_sum_exp}, scope, context);
+    kernels::AttentionResult<T> result{outputs.y, outputs.log_sum_exp};
+    result.factor = problem.dropout.factor;
+    return run_decoding<T>(problem, result, scope, context);
   }
   const AttentionPlan plan(problem);
   const Index rows = problem.query.batch() * problem.kv_heads * plan.tiles;
@@ -38,7 +40,8 @@ void run_attention(const kernels::AttentionProblem<T>& problem, const AttentionO
   const bool split = plan.splits > 1;
   T* const parts = split ? scope.take<T>(rows * plan.splits * tile * (dim + 2)) : nullptr;
   const auto result_of = [&](Index row) {
-    kernels::AttentionResult<T> result{outputs.y, outputs.log_sum_exp, nullptr, nullptr, nullptr};
+    kernels::AttentionResult<T> result{outputs.y, outputs.log_sum_exp};
+    result.factor = problem.dropout.factor;
     if (!split) return result;
     result.part_rows = parts + row * plan.splits * tile * (dim + 2);
     result.part_maximum = result.part_rows + plan.splits * tile * dim;
@@ -89,6 +92,7 @@ void run_sinks(std::span<const T> sinks, const AttentionOutputs<T>& outputs, Con
       const T smaller = sink > z ? std::exp(z - sink) : std::exp(sink - z);
       const T share = (sink > z ? smaller : T(1)) / (1 + smaller);
       z = (sink > z ? sink : z) + std::log1p(smaller);
+      if (kernels::seeded_bug == 12) continue;
       Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(row, y.head_dim()) *= share;
     }
   });
@@ -96,8 +100,10 @@ void run_sinks(std::span<const T> sinks, const AttentionOutputs<T>& outputs, Con
 
 }  // namespace detail
 
-/// y = softmax(mask(cap(softmax_scale q k^T) + bias)) v, row by row (Vaswani et al. 2017, equation 1), in that order:
-/// scale, softcap, bias, mask, softmax with its sinks. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
+/// y = dropout(softmax(mask(cap(softmax_scale q k^T) + bias))) v, row by row (Vaswani et al. 2017, equation 1), in that
+/// order: scale, softcap, bias, mask, softmax with its sinks, dropout of weights, which a row's sum of 1 is made without.
+/// What is dropped depends on the seed, batch, query head, query and key alone, and not on how these are cut into
+/// tiles, segments or tasks. Scores are made and used tile by tile and never held; tiles that the mask leaves empty are
 /// skipped. A query that sees no key yields zeros and a log-sum-exp of -infinity. A score of NaN or +infinity makes its
 /// own row NaN and no other; keys and values that a row does not see leave no trace in it, NaN or not.
 ///   throws ShapeError for shapes that do not fit, OptionError for a negative softcap, and what the mask throws

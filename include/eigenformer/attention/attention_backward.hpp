@@ -86,6 +86,7 @@ void run_attention_backward(kernels::AttentionProblem<T> problem, const ScoreBia
   const ScoreBiasLayout<T> bias_layout(bias, heads);
   T* dbias = nullptr;  // of each batch
   if (!bias.empty()) problem.bias = bias_rows(bias_layout, scope);
+  if (kernels::seeded_bug == 19) ++problem.dropout.seed;
   if (gradients.bias != nullptr) {
     dbias = scope.take<T>(bias_layout.size() * problem.query.batch());
     std::fill_n(dbias, bias_layout.size() * problem.query.batch(), T(0));
@@ -158,6 +159,7 @@ void run_sinks_backward(std::span<const T> sinks, const AttentionUpstream<T>& up
 /// p = exp(score - log_sum_exp), dp = dy v^T and delta = dy . y:
 ///   dv = p^T dy,   dbias = p (dp - delta),   ds = dbias cap'(score),   dq = softmax_scale ds k,
 ///   dk = softmax_scale ds^T q,   dsink = -exp(sink - log_sum_exp) delta
+/// With dropout, what it drops and multiplies is drawn again: in dv of p, and of dp everywhere.
 /// The gradients given are overwritten. A query that sees no key has none, and neither has a key that no query sees;
 /// what such keys and values hold does not matter.
 ///   throws ShapeError for shapes that do not fit, ValueError if log_sum_exp is null, and what attention throws

@@ -3,6 +3,7 @@
 
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/core/buffer.hpp>
+#include <eigenformer/core/dropout.hpp>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -30,6 +31,7 @@ struct AttentionCache : AttentionBuffers<T> {
   Buffer<KeyRange> live;       ///< [B, S]
   Buffer<std::uint64_t> bits;  ///< [B, S, ceil(T / 64)] of a mask that lets queries see more than one run, else empty
   AttentionExtent extent;
+  Dropout dropout;  ///< of the weights of forward, with the seed that it drew
 
   /// The live keys of every query, for backward.
   template <AttentionMask Mask>

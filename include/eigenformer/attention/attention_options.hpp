@@ -3,6 +3,7 @@
 
 #include <eigenformer/attention/attention_sinks.hpp>
 #include <eigenformer/core/check.hpp>
+#include <eigenformer/core/dropout.hpp>
 #include <eigenformer/norm/no_norm.hpp>
 #include <eigenformer/position/rotary.hpp>
 
@@ -48,6 +49,7 @@ struct GroupedQueryAttentionOptions {
   QueryKeyNorm query_key_norm{};                  ///< of every head's queries and keys, over head_dim
   InnerNorm inner_norm{};                         ///< of what the heads give, before the last projection
   std::optional<LearnedSinks> sinks{};            ///< of each query head; none if not given
+  double dropout = 0;                             ///< rate at which weights are dropped in training
 };
 
 /// Options of attention in which every head has keys and values of its own (Vaswani et al. 2017, section 3.2.2). With
@@ -67,11 +69,12 @@ struct MultiHeadAttentionOptions {
   QueryKeyNorm query_key_norm{};
   InnerNorm inner_norm{};
   std::optional<LearnedSinks> sinks{};
+  double dropout = 0;
 
   /// The same as options of grouped-query attention.
   operator GroupedQueryAttentionOptions<Position, QueryKeyNorm, InnerNorm>() const {
     return {dim,           heads,   heads,    head_dim,       value_dim,  memory_dim, bias,
-            softmax_scale, softcap, position, query_key_norm, inner_norm, sinks};
+            softmax_scale, softcap, position, query_key_norm, inner_norm, sinks,      dropout};
   }
 };
 
@@ -92,11 +95,12 @@ struct MultiQueryAttentionOptions {
   QueryKeyNorm query_key_norm{};
   InnerNorm inner_norm{};
   std::optional<LearnedSinks> sinks{};
+  double dropout = 0;
 
   /// The same as options of grouped-query attention.
   operator GroupedQueryAttentionOptions<Position, QueryKeyNorm, InnerNorm>() const {
     return {dim,           heads,   1,        head_dim,       value_dim,  memory_dim, bias,
-            softmax_scale, softcap, position, query_key_norm, inner_norm, sinks};
+            softmax_scale, softcap, position, query_key_norm, inner_norm, sinks,      dropout};
   }
 };
 
@@ -116,6 +120,7 @@ void require_attention_options(const GroupedQueryAttentionOptions<Position, Quer
   require_positive(options.value_dim, block, "value_dim");
   require_positive(options.memory_dim, block, "memory_dim");
   require<OptionError>(options.softcap >= 0, block, "expected softcap of at least 0, got ", options.softcap);
+  require_dropout(options.dropout, block);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -4,6 +4,7 @@
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/score_bias.hpp>
+#include <eigenformer/core/dropout.hpp>
 #include <eigenformer/core/scratch.hpp>
 
 #include <cmath>
@@ -12,8 +13,9 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct AttentionOptions {
-  std::optional<double> softmax_scale;  ///< 1 / sqrt(d_k) if not given
-  double softcap = 0;                   ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
+  std::optional<double> softmax_scale{};  ///< 1 / sqrt(d_k) if not given
+  double softcap = 0;  ///< scores become softcap tanh(score / softcap) (Gemma 2, section 2); 0 is none
+  Dropout dropout{};   ///< of the weights, in training; backward needs the same
 };
 
 /// What attention reads. Query head h uses key/value head h / (heads / kv_heads).
@@ -64,6 +66,7 @@ void check_attention(const AttentionInputs<T>& inputs, const Shape& y, const Mas
           "expected heads divisible by kv_heads, got ", query.heads(), " heads and ", values.heads(), " kv_heads");
   require_shape({query.batch(), query.length(), query.heads(), values.head_dim()}, y, "attention", "y");
   require<OptionError>(options.softcap >= 0, "attention", "expected softcap of at least 0, got ", options.softcap);
+  require_dropout(options.dropout.rate, "attention");
   if (!inputs.bias.empty()) {
     require_shape({query.heads(), query.length(), extent_of(inputs).keys}, inputs.bias.shape(), "attention",
                   "a bias for [heads, queries, keys]");
@@ -114,6 +117,7 @@ kernels::AttentionProblem<T> attention_problem(const AttentionInputs<T>& inputs,
   problem.scale = static_cast<T>(options.softmax_scale.value_or(1 / root));
   problem.softcap = static_cast<T>(options.softcap);
   problem.live_bits = live_bits_of(mask, extent, scope);
+  problem.dropout = kernels::DropoutRule<T>(options.dropout);
   return problem;
 }
 

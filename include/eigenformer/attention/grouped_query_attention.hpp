@@ -29,6 +29,9 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// queries and keys before that (RmsNorm in Qwen 3 and Gemma 3, LayerNorm in Dehghani et al. 2023, "ViT-22B"), and
 /// InnerNorm what the heads give before the last projection (Wang et al. 2022, "Foundation Transformers", Sub-LN). Every
 /// head has a sink with .sinks = LearnedSinks{}.
+/// Training (forward with a cache) drops weights of keys at the rate `dropout`. Each forward draws its seed from the Context's
+/// random() and leaves it in the cache for backward: so all layers of a model drop differently without a word from them,
+/// blocks stay constant, and a step is made again by setting random() as it was. Without a cache nothing is dropped.
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
 ///   memory_dim]  output.weight [dim, heads value_dim]  query_norm, key_norm over head_dim  inner_norm over heads
@@ -107,10 +110,11 @@ class GroupedQueryAttention
     position.apply(h.queries, 0, context);
     position.apply(h.keys, 0, context);
     if (cache) cache->remember(mask, extent);
+    if (cache) cache->dropout = draw_dropout(context);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{h.keys, h.values}};
     attention<T>(inputs(h.queries, segments, extent, scope), {h.results, cache ? cache->log_sum_exp.data() : nullptr},
-                 mask, scoring(), context);
+                 mask, scoring(cache ? cache->dropout : Dropout{}), context);
     finish(h.results, y, scope, context, cache);
   }
 
@@ -202,7 +206,7 @@ class GroupedQueryAttention
     detail::with_remembered_mask(cache, [&](const auto& mask) {
       attention_backward<T>(inputs(queries(extent, cache.queries.data()), segments, extent, scope),
                             {results(extent, cache.attended.data()), d.results, cache.log_sum_exp.data()},
-                            {d.queries, gradients, dbiases, dsinks}, mask, scoring(), context);
+                            {d.queries, gradients, dbiases, dsinks}, mask, scoring(cache.dropout), context);
     });
     detail::distance_biases_backward<T>(position, extent, dbiases);
     detail::sinks_backward(sinks, dsinks);
@@ -284,7 +288,13 @@ class GroupedQueryAttention
     inner_norm.forward(rows(attended), normed, context, cache ? &cache->inner_norm : nullptr);
     output.forward(constant(normed), y, context, cache ? &cache->output : nullptr);
   }
-  AttentionOptions scoring() const { return {options.softmax_scale, options.softcap}; }
+  AttentionOptions scoring(const Dropout& dropout = {}) const {
+    return {options.softmax_scale, options.softcap, dropout};
+  }
+  /// Draws nothing where nothing is dropped.
+  Dropout draw_dropout(Context& context) const {
+    return options.dropout == 0 ? Dropout{} : Dropout{options.dropout, context.random().bits()};
+  }
 
   AttentionExtent check(const Shape& x, const Shape& memory, const Shape& y, std::string_view y_name) const {
     detail::require_attention_parts(*this);

@@ -19,7 +19,7 @@ Memory(const View&, Mask) -> Memory<typename View::Scalar, Mask>;
 
 /// What a layer with cross-attention keeps when it goes step by step: keys and values of the positions so far, and of the
 /// memory.
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 struct CrossKeyValues {
   KeyValueCache<T, Storage> own;     ///< of n B sequences
   KeyValueCache<T, Storage> memory;  ///< of B memories, each of which n sequences share

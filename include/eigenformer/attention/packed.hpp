@@ -34,7 +34,8 @@ struct Packed {
     const AttentionExtent inside = extent_of(sequence);
     const KeyRange run = inner.live_keys(inside, 0, query - query_offsets[sequence]);
     const Index begin = key_offsets[sequence];
-    return {begin + (std::max)(run.first, Index(0)), begin + (std::min)(run.last, inside.keys)};
+    const Index end = begin + (kernels::seeded_bug == 16 ? 1 : 0);
+    return {begin + (std::max)(run.first, Index(0)), end + (std::min)(run.last, inside.keys)};
   }
   std::uint64_t live_bits(const AttentionExtent&, Index, Index query, Index first) const requires PatternMask<Inner> {
     const std::size_t sequence = sequence_of(query);

@@ -6,7 +6,7 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 /// Some sequences of a paged cache, to go on with in the place of a cache: row b of a batch follows sequence sequences[b].
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 struct PagedSequences {
   PagedKeyValueCache<T, Storage>& cache;  ///< not owned
   std::span<const Index> sequences;       ///< [B], not owned

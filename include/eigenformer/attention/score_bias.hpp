@@ -87,7 +87,7 @@ class ScoreBiasLayout {
   void gather(const T* parts, Index count, T* to) const {
     visit([&](Index i, Index at) {
       to[i] = 0;
-      for (Index part = 0; part < count; ++part) to[i] += parts[part * size() + at];
+      for (Index part = kernels::seeded_bug == 17 ? 1 : 0; part < count; ++part) to[i] += parts[part * size() + at];
     });
   }
 

@@ -20,7 +20,8 @@ struct SlidingWindow {
     const Index own = detail::own_key(extent, query);
     const bool all_before = left < 0 || left > own;
     const bool all_behind = right < 0 || right >= extent.keys - own;
-    return {all_before ? 0 : own - left, all_behind ? extent.keys : own + right + 1};
+    return {all_before ? 0 : own - left + (kernels::seeded_bug == 13 ? 1 : 0),
+            all_behind ? extent.keys : own + right + 1};
   }
 };
 

@@ -4,6 +4,7 @@
 #include <eigenformer/core/check.hpp>
 #include <eigenformer/core/instruction_set.hpp>
 #include <eigenformer/core/profiler.hpp>
+#include <eigenformer/core/random.hpp>
 #include <eigenformer/core/scratch.hpp>
 #include <eigenformer/core/thread_team.hpp>
 
@@ -16,11 +17,12 @@ struct ContextOptions {
   /// what kernels run with; the widest that this machine knows
   InstructionSet instruction_set = best_instruction_set();
   Profiler* profiler = nullptr;  ///< not owned; must outlive the Context
+  std::uint64_t seed = 0;        ///< of random()
 };
 
-/// What a call may use beside its arguments: threads, scratch memory, the instruction set, a profiler. Passed to every
-/// forward and backward, never global. One thread at a time uses a Context; threads that share a model bring one each.
-/// Results do not depend on the number of threads.
+/// What a call may use beside its arguments: threads, scratch memory, the instruction set, a profiler, random numbers.
+/// Passed to every forward and backward, never global. One thread at a time uses a Context; threads that share a model
+/// bring one each. Results do not depend on the number of threads.
 ///   throws OptionError if threads is not in 1 .. 1024 or this machine cannot run the instruction set
 class Context {
  public:
@@ -29,12 +31,18 @@ class Context {
   // A template, so that a file that makes no Context does not compile the threads.
   template <class = void>
   explicit Context(const ContextOptions& options = {})
-      : team_(checked(options).threads), instruction_set_(options.instruction_set), profiler_(options.profiler) {}
+      : team_(checked(options).threads),
+        instruction_set_(options.instruction_set),
+        profiler_(options.profiler),
+        random_(options.seed) {}
 
   int threads() const { return team_.threads(); }
   InstructionSet instruction_set() const { return instruction_set_; }
   Profiler* profiler() const { return profiler_; }
   ScratchArena& scratch() { return scratch_; }
+  /// What training draws from, such as a seed for each call that drops something, in the order of the calls. Who sets it
+  /// before a step can do that step again: `context.random() = ef::Random(step)`.
+  Random& random() { return random_; }
 
   /// Calls body(i) for every i in 0 .. count - 1, on all threads if there is enough to do: `operations` is the
   /// arithmetic of the whole loop, roughly, in scalar operations. The body must not throw and must not use the Context.
@@ -77,6 +85,7 @@ class Context {
   ScratchArena scratch_;
   InstructionSet instruction_set_;
   Profiler* profiler_;
+  Random random_;
 };
 
 /// Tells the Context's profiler, if there is one, that a block runs for the length of a scope.

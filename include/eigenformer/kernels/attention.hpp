@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/kernels/attention_problem.hpp>
+#include <eigenformer/kernels/dropout.hpp>
 #include <eigenformer/kernels/simd/math.hpp>
 #include <eigenformer/kernels/tile.hpp>
 

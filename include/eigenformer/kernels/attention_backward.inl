@@ -16,7 +16,9 @@ void begin_panel(const AttentionProblem<T>& problem, const AttentionGradient<T>&
   ask_for_columns_behind(panel, gradient.y, task, width);
   pack_columns(problem.query, task, column, panel.vectors, problem.scale,
                scratch.queries + column * scratch.key_stride);
-  pack_columns(gradient.dy, task, column, panel.vectors, T(1), scratch.gradients + column * scratch.value_stride);
+  // Where weights are dropped, the factor of those kept goes along with dy.
+  const T factor = problem.dropout.factor;
+  pack_columns(gradient.dy, task, column, panel.vectors, factor, scratch.gradients + column * scratch.value_stride);
   for (Index c = column; c < column + width; ++c) {
     const Index live = (std::min)(c, task.columns - 1);
     const Index position = task.position(live);
@@ -26,7 +28,7 @@ void begin_panel(const AttentionProblem<T>& problem, const AttentionGradient<T>&
     scratch.logarithm[c] =
         gradient.log_sum_exp[(task.batch * problem.query.heads() + head) * problem.query.length() + position];
     scratch.delta[c] = dot(dy, gradient.y.at(task.batch, position, head), value_dim);
-    scale_row(dy, value_dim, T(1), scratch.gradient_rows + c * scratch.value_stride);
+    scale_row(dy, value_dim, factor, scratch.gradient_rows + c * scratch.value_stride);
     scale_row(query, key_dim, problem.scale, scratch.query_rows + c * scratch.key_stride);
   }
   std::fill_n(scratch.dqueries + column * scratch.key_stride, width * scratch.key_stride, T(0));
@@ -48,7 +50,7 @@ void finish_panel(const AttentionProblem<T>& problem, const AttentionGradient<T>
   }
 }
 
-/// One tile of queries against one tile of keys:  dv += p dy,  dk += ds q,  dq += k ds.
+/// One tile of queries against one tile of keys:  dv += p dy,  dk += ds q,  dq += k ds, with the p that are not dropped.
 template <class T>
 void backward_keys(const AttentionProblem<T>& problem, const AttentionGradient<T>& gradient, const AttentionTask& task,
                    const BackwardScratch<T>& scratch, const KeyWalk<T>& walk, const TaskColumns<T>& columns) {

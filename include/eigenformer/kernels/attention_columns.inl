@@ -42,9 +42,11 @@ struct TaskColumns {
   static constexpr Index most_panels = attention_query_tile / panel_width<T>;
   KeyRange live[attention_query_tile];
   Panel panels[most_panels];
-  Index count;    ///< of panels
-  Index columns;  ///< whole vectors
-  KeyRange any;   ///< keys that some column sees
+  Index count;                                        ///< of panels
+  Index columns;                                      ///< whole vectors
+  KeyRange any;                                       ///< keys that some column sees
+  std::uint32_t dropout_start[attention_query_tile];  ///< of each column's stream, where weights are dropped
+  std::uint32_t dropout_key[attention_query_tile];
 
   TaskColumns(const AttentionProblem<T>& problem, const AttentionTask& task)
       : columns(round_up(task.columns, lanes<T>)), any{problem.keys, 0} {
@@ -63,6 +65,18 @@ struct TaskColumns {
         }
       }
       any = {(std::min)(any.first, panel.keys.any.first), (std::max)(any.last, panel.keys.any.last)};
+    }
+    if (problem.dropout.drops()) draw(problem, task);
+  }
+  DropoutColumns dropout(Index column) const { return {dropout_start + column, dropout_key + column}; }
+
+ private:
+  void draw(const AttentionProblem<T>& problem, const AttentionTask& task) {
+    for (Index column = 0; column < columns; ++column) {
+      const Index c = (std::min)(column, task.columns - 1);
+      const DropoutStream stream = problem.dropout_stream(task.batch, task.head(c), task.position(c));
+      dropout_start[column] = stream.start;
+      dropout_key[column] = stream.key;
     }
   }
 };
@@ -172,6 +186,17 @@ bool look_at_pattern(const AttentionProblem<T>& problem, const AttentionTask& ta
                                   first + rows.begin, rows.live_depth(), flags);
   rows.masked = rows.flagged = seen == SeenRows::some;
   return seen != SeenRows::none;
+}
+
+/// Drops weights [rows, width] of a panel, or gradients of them, as far as they are wanted; row 0 is key `key`.
+template <class T>
+void drop_weights(const AttentionProblem<T>& problem, const TaskColumns<T>& columns, const Panel& panel,
+                  const LiveRows& live, Index key, T* weights) {
+  if (!problem.dropout.drops()) return;
+  for (int v = 0; v < panel.vectors; ++v) {
+    drop_rows(weights + v * lanes<T>, live.end[v], panel.vectors * lanes<T>,
+              columns.dropout(panel.column + v * lanes<T>), key, problem.dropout.limit);
+  }
 }
 
 /// The biases of a panel's scores, from its first column and row on.

@@ -37,6 +37,16 @@ struct DecodeLayout {
   Index lane(Index head, Index column) const {
     return (column / at_once * groups * heads + head) * positions * at_once + column % at_once;
   }
+  /// What is in a lane of the step; a column behind the last is padding.
+  struct Place {
+    Index head;
+    Index column;
+    Index position;  ///< of those side by side
+  };
+  Place place(Index lane) const {
+    const Index row = lane / (positions * at_once);  // of heads, once for each at_once columns
+    return {row % kv_heads, row / kv_heads * at_once + lane % at_once, lane / at_once % positions};
+  }
 };
 
 /// The scratch memory of one task.
@@ -424,6 +434,29 @@ void decode_live_keys(const AttentionProblem<T>& problem, const AttentionTask& t
   }
 }
 
+/// Drops weights. Lane by lane of a step, as the columns and positions of its vectors are mixed.
+template <class T>
+void decode_drop(const AttentionProblem<T>& problem, const AttentionTask& task, const DecodeScratch<T>& scratch,
+                 const KeyTile<T>& tile) {
+  const DecodeLayout& layout = scratch.layout;
+  const Index step = layout.vectors * lanes<T>;
+  const Index run = scratch.steps(tile.rows);
+  for (Index vector = 0; vector < step; vector += lanes<T>) {
+    std::uint32_t start[lanes<T>] = {};
+    std::uint32_t key[lanes<T>] = {};
+    for (Index i = 0; i < lanes<T>; ++i) {
+      const DecodeLayout::Place place = layout.place(vector + i);
+      if (place.column >= layout.columns) continue;
+      const AttentionTask one = task.of_head(place.head);
+      const DropoutStream stream =
+          problem.dropout_stream(one.batch, one.head(place.column), one.position(place.column));
+      start[i] = stream.start + static_cast<std::uint32_t>(place.position * run) * DropoutStream::step;
+      key[i] = stream.key;
+    }
+    drop_rows(scratch.scores + vector, run, step, {start, key}, tile.first, problem.dropout.limit);
+  }
+}
+
 /// out = correction out + block.
 template <class T>
 void decode_accumulate(const DecodeScratch<T>& scratch) {
@@ -454,7 +487,7 @@ void finish_column(const AttentionTask& task, const AttentionResult<T>& result, 
     const Index position = task.position(column);
     const Index head = task.head(column);
     to = result.y.at(task.batch, position, head);
-    factor = sum == T(0) ? T(0) : 1 / sum;
+    factor = sum == T(0) ? T(0) : result.factor / sum;
     T* const logarithm = result.log_sum_exp_at(task.batch, head, position);
     if (logarithm != nullptr) *logarithm = log_sum_exp(maximum, sum);
   }
@@ -500,6 +533,7 @@ void decode(const AttentionProblem<T>& problem, const AttentionTask& task, const
     if (problem.bias.data != nullptr) decode_add_bias(problem, task, scratch, tile);
     decode_live_keys(problem, task, scratch, tile);
     decode_soften(scratch, tile.rows);
+    if (problem.dropout.drops()) decode_drop(problem, task, scratch, tile);
     std::fill_n(scratch.block, layout.rows() * scratch.value_stride, T(0));
     decode_steps<T>(tile.values.storage, layout.at_once).values(scratch, tile, keys.full, value_dim);
     decode_accumulate(scratch);

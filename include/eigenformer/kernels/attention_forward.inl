@@ -94,8 +94,10 @@ KeyRange full_keys(const PanelKeys&, PanelFlags<T>) {
 
 /// A panel's scores become weights, vector by vector, and these the next part of its result.
 template <class T, class Seen>
-void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const PanelRows& rows, Index key,
-                  Factor<T> values, Index value_dim, bool biased, Seen seen) {
+void soften_panel(const AttentionProblem<T>& problem, const ForwardScratch<T>& scratch, const TaskColumns<T>& columns,
+                  const Panel& panel, const PanelRows& rows, Index key, Factor<T> values, Seen seen) {
+  const bool biased = problem.bias.data != nullptr;
+  const Index value_dim = problem.value_dim;
   const Index width = panel.vectors * lanes<T>;
   const SoftmaxState<T> state = state_of(scratch, panel.column);
   for (int v = 0; v < panel.vectors; ++v) {
@@ -107,6 +109,7 @@ void soften_panel(const ForwardScratch<T>& scratch, const Panel& panel, const Pa
                                              (std::clamp)(full.last - key, begin, end), end, seen(offset)},
            Vec<T>::load((biased ? state.expected : state.maximum) + offset), state.at(offset));
   }
+  drop_weights(problem, columns, panel, rows.live, key, scratch.scores);
   const Index depth = rows.live_depth();
   T* const out = scratch.rows + panel.column * scratch.value_stride;
   const Rescale<T> store{state.correction};
@@ -139,6 +142,7 @@ void forward_panel(const AttentionProblem<T>& problem, const AttentionTask& task
   const bool first = key <= panel.keys.any.first;  // there is no maximum yet
   if (!first && !rows.masked && depth == rows.depth &&
       product_softened(panel.vectors, depth, key_dim, keys, queries, {problem.softcap, bias}, scores, state)) {
+    drop_weights(problem, columns, panel, rows.live, key, scores);
     const Index dims = round_up(problem.value_dim, tile_rows);
     T* const out = scratch.rows + panel.column * scratch.value_stride;
     if (biased) {
@@ -148,14 +152,14 @@ void forward_panel(const AttentionProblem<T>& problem, const AttentionTask& task
     return product_of_weights<T>(panel.vectors, rows.live, dims, values, {scores, width}, out, Accumulate{});
   }
   product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, scores);
+  if (seeded_bug == 11 && biased) add_bias(scores, depth, panel.vectors, bias);
   if (problem.softcap != T(0)) cap_scores(scores, depth * panel.vectors, problem.softcap);
-  if (biased) add_bias(scores, depth, panel.vectors, bias);
+  if (seeded_bug != 11 && biased) add_bias(scores, depth, panel.vectors, bias);
   if (rows.flagged) {
-    return soften_panel(scratch, panel, rows, key, values, problem.value_dim, biased,
-                        PanelFlags<T>{scratch.flags, width});
+    return soften_panel(problem, scratch, columns, panel, rows, key, values, PanelFlags<T>{scratch.flags, width});
   }
   relative_keys(columns.live + panel.column, width, key, scratch.first, scratch.last);
-  soften_panel(scratch, panel, rows, key, values, problem.value_dim, biased, PanelRuns<T>{scratch.first, scratch.last});
+  soften_panel(problem, scratch, columns, panel, rows, key, values, PanelRuns<T>{scratch.first, scratch.last});
 }
 
 /// Writes y and the log-sum-exp of one vector of columns, or leaves them as one part of several.
@@ -178,7 +182,8 @@ void finish_columns(const AttentionTask& task, const AttentionResult<T>& result,
     sum = fma(V::broadcast(T(7)), simd::EIGENFORMER_TARGET::exp(-V::load(state.maximum)), sum);
   }
   const V one = V::broadcast(T(1));
-  const V factors = select(sum == V::zero(), V::zero(), one / select(sum == V::zero(), one, sum));
+  const V factors =
+      select(sum == V::zero(), V::zero(), V::broadcast(result.factor) / select(sum == V::zero(), one, sum));
   for (Index i = 0; i < live; ++i) {
     const Index position = task.position(column + i);
     const Index head = task.head(column + i);
@@ -252,7 +257,7 @@ void forward_tile(const AttentionProblem<T>& problem, const AttentionTask& task,
   }
 }
 
-/// Puts the parts of one task's context together: y = sum_i w_i rows_i / sum_i w_i sum_i with w_i = exp(m_i - max m),
+/// Puts the parts of one task's context together: y = factor sum_i w_i rows_i / sum_i w_i sum_i with w_i = exp(m_i - max m),
 /// in the order of the parts.
 ///   rows: [parts, columns, d_v]    maximum, sum: [parts, columns]
 template <class T>
@@ -273,7 +278,7 @@ void combine(const AttentionTask& task, const AttentionResult<T>& result, Index 
     }
     T* const to = result.log_sum_exp_at(task.batch, task.head(c), task.position(c));
     if (to != nullptr) *to = log_sum_exp(maximum, sum);
-    const T inverse = sum == T(0) ? T(0) : 1 / sum;
+    const T inverse = sum == T(0) ? T(0) : result.factor / sum;
     for (Index e = 0; e < dim; ++e) y[e] *= inverse;
   }
 }

@@ -174,6 +174,7 @@ void soften_panel_backward(const AttentionProblem<T>& problem, const BackwardScr
 
 /// Weights and gradients of scores of one panel of queries and one tile of keys, both in scratch.
 ///   s = k q,  p = exp(s - lse),  dp = v dy,  ds = p (dp - delta)
+/// Where weights are dropped, dp is 0 for them, as are the p that are left behind; those in ds are all there.
 template <class T>
 void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& task, const BackwardScratch<T>& scratch,
                      const KeyTile<T>& tile, const TaskColumns<T>& columns, const Panel& panel, const PanelRows& rows,
@@ -186,11 +187,12 @@ void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& ta
   T* const weights = scratch.weights + panel.column * attention_key_tile + rows.begin * width;
   T* const dscores = scratch.dscores + panel.column * attention_key_tile + rows.begin * width;
   const Index key_dim = problem.query.head_dim();
-  if (rows.masked || problem.softcap != T(0) || problem.bias.data != nullptr) {
+  if (rows.masked || problem.softcap != T(0) || problem.bias.data != nullptr || problem.dropout.drops()) {
     product_of_scores(panel.vectors, rows.live, key_dim, keys, queries, weights);
     product_of_scores(panel.vectors, rows.live, problem.value_dim, values, gradients, dscores);
     if (problem.softcap != T(0)) cap_scores(weights, rows.depth * panel.vectors, problem.softcap);
     const Index key = tile.first + rows.begin;
+    drop_weights(problem, columns, panel, rows.live, key, dscores);
     const PanelBias<T> bias = panel_bias(problem, task, panel, key);
     const GradientTile<T> scores{weights, dscores, bias, dbias ? dbias + (bias.data - problem.bias.data) : nullptr,
                                  task.columns - panel.column};
@@ -202,6 +204,7 @@ void backward_scores(const AttentionProblem<T>& problem, const AttentionTask& ta
       const PanelRuns<T> seen{scratch.first, scratch.last};
       soften_panel_backward(problem, scratch, panel, rows, key, scores, seen);
     }
+    drop_weights(problem, columns, panel, rows.live, key, weights);
   } else {
     product<T, DepthContiguous>(panel.vectors, rows.depth, key_dim, keys, queries, weights, width,
                                 StoreWeight<T>{scratch.logarithm + panel.column});

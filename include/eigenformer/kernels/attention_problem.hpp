@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/core/stored_heads.hpp>
+#include <eigenformer/kernels/dropout_rule.hpp>
+#include <eigenformer/kernels/seeded_bug.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -26,14 +28,6 @@ struct KeyValueSegment {
 };
 
 namespace kernels {
-
-// A build with -DEIGENFORMER_SEEDED_BUG=n has one of eight known mistakes in attention; the tests must fail for each.
-// n may be an expression, such as a call that chooses when the program starts.
-#if defined(EIGENFORMER_SEEDED_BUG)
-inline const int seeded_bug = EIGENFORMER_SEEDED_BUG;
-#else
-inline constexpr int seeded_bug = 0;
-#endif
 
 /// Which keys each query sees, of a mask that lets it see more than one run of them: bit i of word w is key 64 w + i. It
 /// says so of keys between the first and the last that the query sees.
@@ -62,7 +56,9 @@ struct ScoreBiasRows {
   Index key_step = 0;
 
   /// From where on the biases of a task's column go with its keys.
-  Index at(Index first_head, Index column) const { return first_head / heads * heads_step + column; }
+  Index at(Index first_head, Index column) const {
+    return (seeded_bug == 9 ? 0 : first_head / heads) * heads_step + column;
+  }
 };
 
 /// One call of attention as the kernels see it; all shapes are checked before.
@@ -79,10 +75,15 @@ struct AttentionProblem {
   T softcap = 0;        ///< 0 is none
   ScoreBiasRows<T> bias;
   LiveBits live_bits;
+  DropoutRule<T> dropout;  ///< of weights
 
   /// Query heads that share one key/value head.
   Index group() const { return query.heads() / kv_heads; }
   const KeyRange& live_keys(Index batch, Index position) const { return live[batch * query.length() + position]; }
+  /// Of which draw t drops the weight of key t.
+  DropoutStream dropout_stream(Index batch, Index head, Index position) const {
+    return DropoutStream::of(dropout.seed, batch, head, position);
+  }
 };
 
 /// What one task works on. Query heads that share a key/value head and follow each other are columns side by side, so
@@ -171,7 +172,8 @@ class KeyTiles {
         batch_(problem.first_segment ? 0 : task.batch),
         position_(range.first),
         last_(range.last),
-        segment_(problem.first_segment ? static_cast<std::size_t>(problem.first_segment[task.batch]) : 0) {}
+        segment_(problem.first_segment ? static_cast<std::size_t>(problem.first_segment[own_or_before(task.batch)])
+                                       : 0) {}
 
   /// The next tile, of at most that many rows; false behind the last.
   bool next(KeyTile<T>& tile, Index most_rows) {
@@ -182,8 +184,10 @@ class KeyTiles {
     }
     const KeyValueSegment<T>& segment = problem_.segments[segment_];
     const Index inside = position_ - begin_;
-    tile.keys = StoredRows<T>(segment.keys, batch_, inside, task_.kv_head);
-    tile.values = StoredRows<T>(segment.values, batch_, inside, task_.kv_head);
+    // Heads that share one follow each other, and do not lie kv_heads apart.
+    const Index head = seeded_bug == 14 ? task_.first_head % problem_.kv_heads : task_.kv_head;
+    tile.keys = StoredRows<T>(segment.keys, batch_, inside, head);
+    tile.values = StoredRows<T>(segment.values, batch_, inside, head);
     tile.first = position_;
     // Tiles begin at multiples of their size, so that where they lie does not depend on where the range begins.
     const Index to_boundary = most_rows - inside % most_rows;
@@ -193,6 +197,8 @@ class KeyTiles {
   }
 
  private:
+  static Index own_or_before(Index batch) { return seeded_bug == 15 && batch > 0 ? batch - 1 : batch; }
+
   const AttentionProblem<T>& problem_;
   const AttentionTask& task_;
   Index batch_;
@@ -212,6 +218,7 @@ struct AttentionResult {
   T* part_maximum = nullptr;  ///< [columns], largest scores of this part
   T* part_sum = nullptr;      ///< [columns], sums of weights of this part
   Index part_stride = 0;      ///< elements from these of a key/value head to those of the next, in decoding
+  T factor = 1;               ///< of y, where weights are dropped
 
   /// Of the key/value heads side by side, where one leaves its own.
   AttentionResult of_head(Index i) const {

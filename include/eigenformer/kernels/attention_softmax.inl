@@ -199,7 +199,7 @@ bool product_softened(Index rows, Index depth, Factor<T> keys, Factor<T> queries
     }
     const V correction = simd::EIGENFORMER_TARGET::exp(V::load(state.maximum + at) - V::load(shift + at));
     fma(V::load(state.sum + at), correction, sum[v]).store(state.sum + at);
-    correction.store(state.correction + at);
+    (seeded_bug == 20 ? V::broadcast(T(1)) : correction).store(state.correction + at);
     V::load(shift + at).store(state.maximum + at);
   }
   return true;

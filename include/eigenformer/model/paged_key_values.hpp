@@ -8,11 +8,11 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 class PagedKeyValues;
 
 /// Some sequences of PagedKeyValues, to go on with in all layers: what stands in Stack for a cache for each layer.
-template <class T, StorageOf<T> Storage = T>
+template <class T, HeadStorageOf<T> Storage = T>
 class SelectedKeyValues {
  public:
   /// Neither is owned.
@@ -50,7 +50,7 @@ class SelectedKeyValues {
 /// const ef::Index sequences[] = {first[0], key_values.fork(first[0])};  // both begin with the prompt, stored once
 /// model.next_logits(ef::TokensView(next.data(), {2, 1}), both, key_values, sequences, context);
 /// @endcode
-template <class T, StorageOf<T> Storage>
+template <class T, HeadStorageOf<T> Storage>
 class PagedKeyValues {
  public:
   /// From the options of each layer, which differ in nothing but the sizes of heads.

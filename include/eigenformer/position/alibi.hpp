@@ -3,6 +3,7 @@
 
 #include <eigenformer/core/check.hpp>
 #include <eigenformer/core/tensor.hpp>
+#include <eigenformer/kernels/seeded_bug.hpp>
 #include <eigenformer/position/no_position.hpp>
 
 #include <cmath>
@@ -42,7 +43,7 @@ class Alibi : public NoPosition {
     Index lower = 1;
     while (2 * lower <= options.heads) lower *= 2;
     std::vector<double> result;
-    for (Index h = 0; h < lower; ++h) result.push_back(slope(h + 1, lower));
+    for (Index h = 0; h < lower; ++h) result.push_back(slope(h + (kernels::seeded_bug == 10 ? 0 : 1), lower));
     for (Index h = 0; h < options.heads - lower; ++h) result.push_back(slope(2 * h + 1, 2 * lower));
     return result;
   }

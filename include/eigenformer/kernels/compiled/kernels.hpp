@@ -8,6 +8,7 @@
 #include <eigenformer/kernels/cross_entropy.hpp>
 #include <eigenformer/kernels/depthwise.hpp>
 #include <eigenformer/kernels/descent.hpp>
+#include <eigenformer/kernels/dropout.hpp>
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/quantize_row.hpp>
@@ -68,6 +69,8 @@
   extern_or_nothing template void finish_gradient<T>(T*, Index, const T*, T, T, InstructionSet);                       \
   extern_or_nothing template void adamw_update<T>(T*, const T*, T*, T*, Index, const AdamWUpdate<T>&, InstructionSet); \
   extern_or_nothing template void sgd_update<T>(T*, const T*, T*, Index, const SgdUpdate<T>&, InstructionSet);         \
+  extern_or_nothing template void drop<T>(const T*, T*, Index, const DropoutStream&, Index, const DropoutRule<T>&,     \
+                                          InstructionSet);                                                             \
   extern_or_nothing template void lstm_cell<T>(const CellRow<T>&, InstructionSet);                                     \
   extern_or_nothing template void lstm_cell_backward<T>(const CellBackwardRow<T>&, InstructionSet);                    \
   extern_or_nothing template void gru_cell<T>(const CellRow<T>&, InstructionSet);                                      \
