@@ -29,7 +29,7 @@ typedef std::uint32_t UnsignedWords __attribute__((vector_size(32)));
 typedef long long Longs __attribute__((vector_size(32)));
 typedef unsigned long long UnsignedLongs __attribute__((vector_size(32)));
 typedef short Halves __attribute__((vector_size(16)));
-typedef char Bytes __attribute__((vector_size(16)));
+typedef char Codes __attribute__((vector_size(16)));
 typedef std::int32_t FourWords __attribute__((vector_size(16)));
 typedef long long TwoLongs __attribute__((vector_size(16)));
 // The same in memory, of any alignment.
@@ -81,11 +81,11 @@ EIGENFORMER_INLINE __m128 widen_four(Halves halves) {
   }
 }
 /// The first eight or four of sixteen codes.
-EIGENFORMER_INLINE Floats widen_eight(Bytes codes) {
+EIGENFORMER_INLINE Floats widen_eight(Codes codes) {
   return __builtin_convertvector(
       (Words)EIGENFORMER_X86(_mm256_cvtepi8_epi32((__m128i)codes), __builtin_ia32_pmovsxbd256(codes)), Floats);
 }
-EIGENFORMER_INLINE Doubles widen_four(Bytes codes) {
+EIGENFORMER_INLINE Doubles widen_four(Codes codes) {
   return __builtin_convertvector(
       (FourWords)EIGENFORMER_X86(_mm_cvtepi8_epi32((__m128i)codes), __builtin_ia32_pmovsxbd128(codes)), Doubles);
 }
@@ -99,8 +99,8 @@ EIGENFORMER_INLINE Halves load_present(const S* p, int present) {
   return *reinterpret_cast<const HalvesInMemory*>(halves);
 }
 /// The same of codes.
-EIGENFORMER_INLINE Bytes load_present(const Int8* p, int present) {
-  Bytes codes = {};
+EIGENFORMER_INLINE Codes load_present(const Int8* p, int present) {
+  Codes codes = {};
   for (int i = 0; i < 8; ++i) {
     if ((present >> i & 1) != 0) codes[i] = static_cast<char>(p[i]);
   }
@@ -128,7 +128,7 @@ struct Vec<float> {
     return {widen_eight<S>(load_present(p, lane_bits(mask)))};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p) {
-    return {widen_eight((Bytes)TwoLongs{*reinterpret_cast<const LongInMemory*>(p), 0})};
+    return {widen_eight((Codes)TwoLongs{*reinterpret_cast<const LongInMemory*>(p), 0})};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<float> mask) {
     return {widen_eight(load_present(p, lane_bits(mask)))};
@@ -163,7 +163,7 @@ struct Vec<double> {
     return {__builtin_convertvector(widen_four<S>(load_present(p, lane_bits(mask))), Doubles)};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p) {
-    return {widen_four((Bytes)FourWords{*reinterpret_cast<const WordInMemory*>(p), 0, 0, 0})};
+    return {widen_four((Codes)FourWords{*reinterpret_cast<const WordInMemory*>(p), 0, 0, 0})};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<double> mask) {
     return {widen_four(load_present(p, lane_bits(mask)))};

@@ -32,7 +32,7 @@ typedef float EightFloats __attribute__((vector_size(32)));
 typedef double FourDoubles __attribute__((vector_size(32)));
 typedef short SixteenShorts __attribute__((vector_size(32)));
 typedef short EightShorts __attribute__((vector_size(16)));
-typedef char Bytes __attribute__((vector_size(16)));
+typedef char Codes __attribute__((vector_size(16)));
 typedef std::int32_t EightWords __attribute__((vector_size(32)));
 typedef long long TwoLongs __attribute__((vector_size(16)));
 // The same in memory, of any alignment.
@@ -42,7 +42,7 @@ typedef float EightFloatsInMemory __attribute__((vector_size(32), aligned(1), ma
 typedef double FourDoublesInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short SixteenShortsInMemory __attribute__((vector_size(32), aligned(1), may_alias));
 typedef short EightShortsInMemory __attribute__((vector_size(16), aligned(1), may_alias));
-typedef char BytesInMemory __attribute__((vector_size(16), aligned(1), may_alias));
+typedef char CodesInMemory __attribute__((vector_size(16), aligned(1), may_alias));
 typedef long long LongInMemory __attribute__((aligned(1), may_alias));
 
 template <class T>
@@ -89,19 +89,19 @@ EIGENFORMER_INLINE EightFloats widen(EightShorts halves) {
 }
 
 /// Sixteen codes, or the first eight of sixteen.
-EIGENFORMER_INLINE Floats widen_sixteen(Bytes codes) {
+EIGENFORMER_INLINE Floats widen_sixteen(Codes codes) {
   return __builtin_convertvector((Words)EIGENFORMER_X86(_mm512_maskz_cvtepi8_epi32(all16, (__m128i)codes),
                                                         __builtin_ia32_pmovsxbd512_mask(codes, Words{}, all16)),
                                  Floats);
 }
-EIGENFORMER_INLINE Doubles widen_eight(Bytes codes) {
+EIGENFORMER_INLINE Doubles widen_eight(Codes codes) {
   return __builtin_convertvector(
       (EightWords)EIGENFORMER_X86(_mm256_cvtepi8_epi32((__m128i)codes), __builtin_ia32_pmovsxbd256(codes)), Doubles);
 }
 /// The codes that a mask lets through, the others zero and not looked at.
-EIGENFORMER_INLINE Bytes load_masked(const Int8* p, std::uint16_t mask) {
-  return (Bytes)EIGENFORMER_X86(_mm_maskz_loadu_epi8(mask, p),
-                                __builtin_ia32_loaddquqi128_mask(reinterpret_cast<const char*>(p), Bytes{}, mask));
+EIGENFORMER_INLINE Codes load_masked(const Int8* p, std::uint16_t mask) {
+  return (Codes)EIGENFORMER_X86(_mm_maskz_loadu_epi8(mask, p),
+                                __builtin_ia32_loaddquqi128_mask(reinterpret_cast<const char*>(p), Codes{}, mask));
 }
 
 template <>
@@ -135,7 +135,7 @@ struct Vec<float> {
         __builtin_ia32_loaddquhi256_mask(reinterpret_cast<const short*>(p), SixteenShorts{}, mask.value)))};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p) {
-    return {widen_sixteen(*reinterpret_cast<const BytesInMemory*>(p))};
+    return {widen_sixteen(*reinterpret_cast<const CodesInMemory*>(p))};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<float> mask) {
     return {widen_sixteen(load_masked(p, mask.value))};
@@ -178,7 +178,7 @@ struct Vec<double> {
     return {__builtin_convertvector(widen<S>(halves), Doubles)};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p) {
-    return {widen_eight((Bytes)TwoLongs{*reinterpret_cast<const LongInMemory*>(p), 0})};
+    return {widen_eight((Codes)TwoLongs{*reinterpret_cast<const LongInMemory*>(p), 0})};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<double> mask) {
     return {widen_eight(load_masked(p, mask.value))};

@@ -40,7 +40,7 @@ struct Mask {
 };
 
 typedef std::uint16_t Halves __attribute__((vector_size(8)));
-typedef std::int8_t Bytes __attribute__((vector_size(4)));
+typedef std::int8_t Codes __attribute__((vector_size(4)));
 typedef float Floats __attribute__((vector_size(16)));
 
 /// Four halves as float; eigenformer::widened says why so.
@@ -60,7 +60,7 @@ EIGENFORMER_INLINE Floats widen(Halves halves) {
   }
 }
 /// Four codes as float.
-EIGENFORMER_INLINE Floats widen(Bytes codes) { return __builtin_convertvector(codes, Floats); }
+EIGENFORMER_INLINE Floats widen(Codes codes) { return __builtin_convertvector(codes, Floats); }
 /// The first numbers of four, as many as fit.
 template <class Native>
 EIGENFORMER_INLINE Native first(Floats four) {
@@ -112,12 +112,12 @@ struct Vec {
     return {first<Native>(widen<S>(halves))};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p) {
-    Bytes codes = {};
+    Codes codes = {};
     __builtin_memcpy(&codes, p, lanes);
     return {first<Native>(widen(codes))};
   }
   EIGENFORMER_INLINE static Vec load(const Int8* p, Mask<T> mask) {
-    Bytes codes = {};
+    Codes codes = {};
     for (int i = 0; i < lanes; ++i) {
       if (mask.value[i] != 0) codes[i] = static_cast<std::int8_t>(p[i]);
     }
