@@ -133,11 +133,12 @@ class Beam {
 
 }  // namespace detail
 
-/// Likely sequences for each sequence of the source, or behind each prompt, the best first: at every step the likeliest continuations of those
-/// kept so far are kept, and one that ends is finished and leaves the beam to the others (Sutskever et al. 2014, section
-/// 3.2). Over when as many are finished as there are beams, or at max_length, where what is there counts as it is. Ranked
-/// by log-probability / length_penalty (Wu et al. 2016). Equal log-probabilities are told apart by the rank of what they
-/// continue, then by the token's number, so that results do not depend on the machine's mood. One beam is greedy_search.
+/// Likely sequences for each sequence of the source, or behind each prompt, the best first: at every step the likeliest
+/// continuations of those kept so far are kept, and one that ends is finished and leaves the beam to the others
+/// (Sutskever et al. 2014, section 3.2). Over when as many are finished as there are beams, or at max_length, where what
+/// is there counts as it is. Ranked by log-probability / length_penalty (Wu et al. 2016). Equal log-probabilities are told
+/// apart by the rank of what they continue, then by the token's number, so that results do not depend on the machine's
+/// mood. One beam is greedy_search.
 ///   model: an EncoderDecoder with a Source, a Decoder with Prompts, or what has their vocabulary, key_values and
 ///          next_logits
 ///   throws what the options' check and the model throw, ValueError if no logit is a finite number

@@ -10,9 +10,9 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// The likeliest token after each, step by step, for each sequence of the source, or behind each prompt; of equal logits the one with the lower
-/// number. A sequence is over at the end, which is its last token then, or at max_length. beams and length_penalty do not
-/// count.
+/// The likeliest token after each, step by step, for each sequence of the source, or behind each prompt; of equal logits
+/// the one with the lower number. A sequence is over at the end, which is its last token then, or at max_length. beams and
+/// length_penalty do not count.
 ///   model: an EncoderDecoder with a Source, a Decoder with Prompts, or what has their vocabulary, key_values and
 ///          next_logits
 ///   throws what the options' check and the model throw, ValueError if the largest logit is no finite number
