@@ -86,6 +86,41 @@ TEST(Stack, step_by_step_equals_all_at_once) {
   }
 }
 
+/// In training, and gives the gradients of what was dropped (by differences).
+TEST(Stack, layers_drop_weights_by_seeds_of_their_own) {
+  ef::Stack<Layer> block({.count = 2,
+                          .layer = {.norm = {.dim = 12},
+                                    .attention = {.dim = 12, .heads = 2, .kv_heads = 1, .dropout = 0.3},
+                                    .feed_forward = {.dim = 12, .hidden = 17}}},
+                         ef::Random(1));
+  support::Generator random(3);
+  ef::Tensor<double, 3> x(2, 7, 12), y(2, 7, 12), dy(2, 7, 12), dx(2, 7, 12);
+  support::fill(x, support::Distribution::normal, random);
+  support::fill(dy, support::Distribution::normal, random);
+  ef::Context context;
+  ef::Stack<Layer>::Cache cache;
+  const auto loss = [&] {
+    context.random() = ef::Random(5);
+    block.forward(x, y, ef::Causal{}, context, &cache);
+    double sum = 0;
+    for (Index i = 0; i < y.size(); ++i) sum += y.data()[i] * dy.data()[i];
+    return sum;
+  };
+  loss();
+  EXPECT_NE(cache.layers[0].attention.dropout.seed, cache.layers[1].attention.dropout.seed);
+  block.backward(dy, cache, dx, context);
+  for (Index i = 0; i < x.size(); i += 5) {
+    const double kept = x.data()[i];
+    x.data()[i] = kept + support::tolerance::difference_step;
+    const double above = loss();
+    x.data()[i] = kept - support::tolerance::difference_step;
+    const double slope = (above - loss()) / (2 * support::tolerance::difference_step);
+    x.data()[i] = kept;
+    EXPECT_NEAR(dx.data()[i], slope,
+                support::tolerance::difference_abs + support::tolerance::difference_rel * std::abs(slope));
+  }
+}
+
 TEST(Stack, without_layers_hands_gradients_through) {
   ef::Stack<Layer> block = stack(0);
   const ef::Tensor<double, 3> x = random_input(2, 5);
