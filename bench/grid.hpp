@@ -45,6 +45,11 @@ inline constexpr std::array linear_of_few_rows = {
 inline constexpr std::array linear_of_many_rows = {Linear{{"", 128, 768, 3072}}, Linear{{"ViT-B", 197, 768, 3072}},
                                                    Linear{{"EfficientViT-M0", 196, 64, 128}}};
 
+inline constexpr std::array bit_products_of_one_row = {
+    Linear{{"", 1, 4096, 4096}}, Linear{{"BitNet 2B", 1, 2560, 6912}}, Linear{{"BitNet 2B", 1, 6912, 2560}},
+    Linear{{"", 1, 4099, 4111}}};
+inline constexpr std::array bit_products_of_rows = {Linear{{"", 8, 4096, 4096}}, Linear{{"", 128, 4096, 4096}}};
+
 /// Attention of one sequence.
 struct Attention {
   std::string_view model;

@@ -44,6 +44,12 @@ namespace bench {
 namespace ef = eigenformer;
 
 double Limits::arithmetic_seconds(const Cost& cost, std::string_view instruction_set, int threads) const {
+  if (cost.of_bytes) {
+    for (const Integer& rate : integer) {
+      if (rate.threads == threads) return cost.operations / rate.per_second;
+    }
+    return 0;
+  }
   for (const Arithmetic& rate : arithmetic) {
     if (rate.instruction_set == instruction_set && rate.threads == threads) return cost.operations / rate.per_second;
   }
@@ -129,9 +135,11 @@ constexpr int integer_chains = 8;
   __m256i a = _mm256_set1_epi8(1);
   __m256i b = _mm256_set1_epi8(1);
   for (long round = 0; round < rounds; ++round) {
-    __asm__ volatile("" : "+v"(a), "+v"(b));
 #pragma GCC unroll 8
-    for (int i = 0; i < integer_chains; ++i) sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(a, b));
+    for (int i = 0; i < integer_chains; ++i) {
+      __asm__ volatile("" : "+v"(a), "+v"(b));  // or one product would serve all chains
+      sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(a, b));
+    }
     __asm__ volatile(""
                      : "+v"(sums[0]), "+v"(sums[1]), "+v"(sums[2]), "+v"(sums[3]), "+v"(sums[4]), "+v"(sums[5]),
                        "+v"(sums[6]), "+v"(sums[7]));

@@ -31,7 +31,8 @@ struct Limits {
   std::vector<Memory> memory;  ///< footprints ascend
   std::vector<Integer> integer;
 
-  /// The least time in which the arithmetic of a work can be done; 0 where nothing was measured.
+  /// The least time in which the arithmetic of a work can be done; 0 where nothing was measured. That of 8-bit integers by
+  /// multiplying and adding with the first of `integer`, whatever the instruction set: bits can be had for less.
   double arithmetic_seconds(const Cost& cost, std::string_view instruction_set, int threads) const;
   /// The least time in which its bytes can move, at the speed of the smallest footprint measured that holds them: what
   /// is written moves at the speed of copying together with as many bytes read, the rest at that of reading.

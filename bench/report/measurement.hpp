@@ -27,6 +27,7 @@ struct Cost {
   double operations = 0;
   double bytes_read = 0;
   double bytes_written = 0;
+  bool of_bytes = false;  ///< the arithmetic is on 8-bit integers
 };
 
 /// The median of a benchmark's repetitions, and the error of its answer, which was looked at before.

@@ -41,6 +41,10 @@ struct Bytes {
   }
 };
 EIGENFORMER_INLINE Bytes operator+(Bytes a, Bytes b) { return {a.value + b.value}; }
+EIGENFORMER_INLINE Bytes opaque(Bytes a) {
+  __asm__("" : "+x"(a.value));
+  return a;
+}
 EIGENFORMER_INLINE Bytes lookup(Bytes table, Bytes index) {
   return {(ByteLanes)EIGENFORMER_X86(_mm256_shuffle_epi8((__m256i)table.value, (__m256i)index.value),
                                      __builtin_ia32_pshufb256((SignedBytes)table.value, (SignedBytes)index.value))};
@@ -71,9 +75,9 @@ EIGENFORMER_INLINE void add_digits(Bytes low, Bytes high, HalfSums& sums) {
   sums.high += multiply_pairs(second, weights);
 }
 EIGENFORMER_INLINE void add_to_words(EightHalves halves, std::uint32_t* words) {
-  auto& to = *reinterpret_cast<WordsInMemory*>(words);
-  to = to +
-       (WordLanes)EIGENFORMER_X86(_mm256_cvtepu16_epi32((__m128i)halves), __builtin_ia32_pmovzxwd256((Halves)halves));
+  WordsInMemory* const to = reinterpret_cast<WordsInMemory*>(words);
+  *to = *to +
+        (WordLanes)EIGENFORMER_X86(_mm256_cvtepu16_epi32((__m128i)halves), __builtin_ia32_pmovzxwd256((Halves)halves));
 }
 EIGENFORMER_INLINE void add_to_words(HalfSums sums, std::uint32_t* words) {
   add_to_words(__builtin_shufflevector(sums.low, sums.low, 0, 1, 2, 3, 4, 5, 6, 7), words);

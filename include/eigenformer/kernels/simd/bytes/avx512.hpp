@@ -45,6 +45,10 @@ struct Bytes {
   }
 };
 EIGENFORMER_INLINE Bytes operator+(Bytes a, Bytes b) { return {a.value + b.value}; }
+EIGENFORMER_INLINE Bytes opaque(Bytes a) {
+  __asm__("" : "+v"(a.value));
+  return a;
+}
 EIGENFORMER_INLINE Bytes lookup(Bytes table, Bytes index) {
   return {(ByteLanes)EIGENFORMER_X86(
       _mm512_shuffle_epi8((__m512i)table.value, (__m512i)index.value),
@@ -77,9 +81,9 @@ EIGENFORMER_INLINE void add_digits(Bytes low, Bytes high, HalfSums& sums) {
   sums.high += multiply_pairs(second, weights);
 }
 EIGENFORMER_INLINE void add_to_words(SixteenHalves halves, std::uint32_t* words) {
-  auto& to = *reinterpret_cast<WordsInMemory*>(words);
-  to = to + (WordLanes)EIGENFORMER_X86(_mm512_maskz_cvtepu16_epi32(0xFFFF, (__m256i)halves),
-                                       __builtin_ia32_pmovzxwd512_mask(halves, SixteenWords{}, -1));
+  WordsInMemory* const to = reinterpret_cast<WordsInMemory*>(words);
+  *to = *to + (WordLanes)EIGENFORMER_X86(_mm512_maskz_cvtepu16_epi32(0xFFFF, (__m256i)halves),
+                                         __builtin_ia32_pmovzxwd512_mask(halves, SixteenWords{}, -1));
 }
 EIGENFORMER_INLINE void add_to_words(HalfSums sums, std::uint32_t* words) {
   const auto low = (EightLongs)sums.low;

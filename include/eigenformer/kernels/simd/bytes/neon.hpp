@@ -19,6 +19,10 @@ struct Bytes {
   EIGENFORMER_INLINE static Bytes load_blocks(const std::uint8_t* p) { return {vld1q_u8(p)}; }
 };
 EIGENFORMER_INLINE Bytes operator+(Bytes a, Bytes b) { return {vaddq_u8(a.value, b.value)}; }
+EIGENFORMER_INLINE Bytes opaque(Bytes a) {
+  __asm__("" : "+w"(a.value));
+  return a;
+}
 EIGENFORMER_INLINE Bytes lookup(Bytes table, Bytes index) { return {vqtbl1q_u8(table.value, index.value)}; }
 EIGENFORMER_INLINE Bytes low_digits(Bytes a) { return {vandq_u8(a.value, vdupq_n_u8(15))}; }
 EIGENFORMER_INLINE Bytes high_digits(Bytes a) { return {vshrq_n_u8(a.value, 4)}; }
