@@ -259,7 +259,8 @@ EIGENFORMER_INLINE void store_sums(const ScaledSums<T>& to, Index row, Index fir
   while (n < count) {
     const Index group = (first + n) / to.outputs_per_scale;
     const double scale = activation_scale * static_cast<double>(to.weight_scale[group]);
-    const Index end = (std::min)(count, (group + 1) * to.outputs_per_scale - first);
+    // Not (group + 1) outputs_per_scale - first, which may be beyond an Index.
+    const Index end = (std::min)(count - n, to.outputs_per_scale - (first + n) % to.outputs_per_scale) + n;
     for (; n + lanes <= end; n += lanes) scale_sums(sums + n, scale, bias ? bias + n : nullptr, y + n, accumulate);
     if (n == end) continue;
     const auto bytes = static_cast<std::size_t>(end - n) * sizeof(T);
