@@ -16,9 +16,9 @@ struct Binary {
   static constexpr int smallest_step = 2;  ///< between codes
 };
 
-/// Weights -1, 0 and 1, packed with two bits each: w = first bit + second bit - 1. Both bits look up in the same tables, so a
-/// ternary product is two binary ones that share them. 1.6 bits (five weights in a byte) would have to be taken apart by
-/// multiplication first, which costs more than the bytes it saves: a product from the cache waits for arithmetic.
+/// Weights -1, 0 and 1, packed with two bits each: w = first bit + second bit - 1. A ternary product is two binary ones
+/// that look up in the same tables. 1.6 bits (five weights in a byte) would have to be taken apart before they could be
+/// looked up, and where weights come from a cache, products wait for arithmetic and not for bytes.
 struct Ternary {
   static constexpr Index planes = 2;       ///< bits of a weight
   static constexpr int factor = 1;         ///< w = factor (sum of its bits) - 1
