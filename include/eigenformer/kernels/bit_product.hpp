@@ -7,40 +7,38 @@
 #include <eigenformer/kernels/simd/bytes.hpp>
 
 #include <cstring>
+#include <limits>
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 
 /// Sums s[m, n] = sum_k a[m, k] w[n, k], exact for any codes a in -128 .. 127.
-///   codes: [rows, in_features], rows `stride` apart; unsigned codes 0 .. 127 are among them
 template <class Weights>
 struct BitProduct {
   BitMatrix<Weights> weights;  ///< [out_features, in_features]
-  const std::int8_t* codes;
+  const std::int8_t* codes;    ///< [rows, in_features], rows `stride` apart; unsigned ones 0 .. 127 are among them
   Index rows;
   Index stride;
 };
 
-/// Keeps the sums.   sums: [rows, out_features], rows `stride` apart
+/// Keeps the sums.
 template <class T>
 struct BitSums {
-  std::int32_t* sums;
+  std::int32_t* sums;  ///< [rows, out_features], rows `stride` apart
   Index stride;
 };
 
 /// Makes numbers of the sums: y[m, n] = s[m, n] activation_scale[m] weight_scale[n / outputs_per_scale] + bias[n], computed in
 /// double and rounded once. Each group of outputs may have a scale of its own, as in group quantisation.
-///   y: [rows, out_features]    activation_scale: [rows], `activation_stride` apart, where NaN makes its row NaN
-///   weight_scale: [out_features / outputs_per_scale, rounded up]    bias: [out_features], or nullptr
 template <class T>
 struct ScaledSums {
-  T* y;
+  T* y;  ///< [rows, out_features], rows `stride` apart
   Index stride;
-  const T* activation_scale;
-  const T* weight_scale;
-  const T* bias = nullptr;
-  Index activation_stride = 1;
-  Index outputs_per_scale = most_bit_inputs;
-  Destination destination = Destination::overwrite;  ///< whether y is written or added to
+  const T* activation_scale;    ///< [rows], `activation_stride` apart; NaN makes its row NaN
+  const T* weight_scale;        ///< [out_features / outputs_per_scale, rounded up]
+  const T* bias = nullptr;      ///< [out_features], or nothing
+  Index activation_stride = 1;  ///< more where a row has a scale for each group of inputs
+  Index outputs_per_scale = (std::numeric_limits<Index>::max)();  ///< as many as there are is one scale for all
+  Destination destination = Destination::overwrite;               ///< whether y is written or added to
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

@@ -9,8 +9,8 @@
 // 1090: by lookups 1 row 645 and 4 rows 670 (ternary 320 and 370) with AVX2, 1050 and 1180 (570 and 660) with AVX-512. What
 // lost: bits widened to masks, then and, vpmaddubsw by ones and vpaddw 160; the same with vpsadbw 120; ternary fields of
 // two bits, shifted apart, with vpmaddubsw 265, and 300 for four rows; AVX-512 with masked loads and vpdpbusd 285, and 390
-// for four rows; weights widened to bytes before, with vpdpbusd 526. Tables of 16-bit sums by vpermw are as fast
-// (1060 and 1280), but on Intel's processors that is two instructions, and AVX2 has none.
+// for four rows; weights widened to bytes before, in the second cache then, with vpdpbusd 526. Tables of 16-bit sums by
+// vpermw are as fast (1060 and 1280), but AVX2 has no such instruction, and one way serves all targets.
 
 namespace eigenformer::inline EIGENFORMER_ABI::kernels::EIGENFORMER_TARGET {
 using namespace simd::EIGENFORMER_TARGET;
@@ -259,7 +259,8 @@ EIGENFORMER_INLINE void store_sums(const ScaledSums<T>& to, Index row, Index fir
   while (n < count) {
     const Index group = (first + n) / to.outputs_per_scale;
     const double scale = activation_scale * static_cast<double>(to.weight_scale[group]);
-    const Index end = (std::min)(count, (group + 1) * to.outputs_per_scale - first);
+    // Not (group + 1) outputs_per_scale - first, which may be beyond an Index.
+    const Index end = (std::min)(count - n, to.outputs_per_scale - (first + n) % to.outputs_per_scale) + n;
     for (; n + lanes <= end; n += lanes) scale_sums(sums + n, scale, bias ? bias + n : nullptr, y + n, accumulate);
     if (n == end) continue;
     const auto bytes = static_cast<std::size_t>(end - n) * sizeof(T);

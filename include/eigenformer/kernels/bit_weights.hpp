@@ -16,13 +16,13 @@ struct Binary {
   static constexpr int smallest_step = 2;  ///< between codes
 };
 
-/// Weights -1, 0 and 1, packed with two bits each: w = first bit + second bit - 1. Both bits look up in the same tables, so a
-/// ternary product is two binary ones that share them. 1.6 bits (five weights in a byte) would have to be taken apart by
-/// multiplication first, which costs more than the bytes it saves: a product from the cache waits for arithmetic.
+/// Weights -1, 0 and 1, packed with two bits each: w = first bit + second bit - 1. A ternary product is two binary ones
+/// that look up in the same tables. 1.6 bits (five weights in a byte) would have to be taken apart before they could be
+/// looked up, and where weights come from a cache, products wait for arithmetic and not for bytes.
 struct Ternary {
-  static constexpr Index planes = 2;
-  static constexpr int factor = 1;
-  static constexpr int smallest_step = 1;
+  static constexpr Index planes = 2;       ///< bits of a weight
+  static constexpr int factor = 1;         ///< w = factor (sum of its bits) - 1
+  static constexpr int smallest_step = 1;  ///< between codes
 };
 
 // How bits lie, the same for every machine. Outputs come in blocks of 64; the last block has those that are left, rounded
@@ -43,12 +43,14 @@ struct BitMatrix {
   Index out_features;
   Index in_features;
 
+  /// Blocks of outputs.
   Index blocks() const { return (out_features + bit_block - 1) / bit_block; }
   /// Outputs that block b has room for.
   Index room(Index b) const {
     const Index left = out_features - b * bit_block;
     return (std::min)(bit_block, (left + bit_block_grain - 1) / bit_block_grain * bit_block_grain);
   }
+  /// Bytes in which the bits of one output and plane lie.
   Index bytes_of_inputs() const { return (in_features + bit_byte - 1) / bit_byte; }
   /// Where block b begins.
   const std::uint8_t* block(Index b) const { return data + b * bit_block * Weights::planes * bytes_of_inputs(); }

@@ -16,11 +16,11 @@ namespace eigenformer::inline EIGENFORMER_ABI::kernels {
 /// two.
 template <class T>
 struct RowCode {
-  T factor;
-  T smallest;
-  T largest;
-  T origin = 0;
-  T lift = 1;
+  T factor;      ///< levels / (largest magnitude lift)
+  T smallest;    ///< code
+  T largest;     ///< code
+  T origin = 0;  ///< what becomes code 0
+  T lift = 1;    ///< a power of two
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::kernels

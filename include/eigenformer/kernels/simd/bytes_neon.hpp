@@ -7,7 +7,7 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::simd::neon {
 
-// What each operation means is said in portable.hpp.
+// What each operation means is said in bytes_portable.hpp.
 
 inline constexpr bool has_byte_lookup = true;
 

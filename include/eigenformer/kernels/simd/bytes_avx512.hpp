@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/kernels/simd/avx512.hpp>
-#include <eigenformer/kernels/simd/bytes/avx2.hpp>
+#include <eigenformer/kernels/simd/bytes_avx2.hpp>
 
 #if defined(__x86_64__)
 
@@ -16,7 +16,7 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::simd::avx512 {
 
-// What each operation means is said in portable.hpp.
+// What each operation means is said in bytes_portable.hpp.
 
 inline constexpr bool has_byte_lookup = true;
 

@@ -14,7 +14,7 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI::simd::avx2 {
 
-// What each operation means is said in portable.hpp.
+// What each operation means is said in bytes_portable.hpp.
 
 inline constexpr bool has_byte_lookup = true;
 
