@@ -143,15 +143,39 @@ class BitLinear : public Block<BitLinear<T, Weights, Norm, Activations>> {
  private:
   detail::BitRows shape_of(Index rows) const { return {rows, input_features() / groups.inputs, groups.inputs}; }
   detail::BitWeight<T> quantized_weight(ScratchScope& scope, Context& context) const {
-    auto* const codes = scope.take<Bfloat16>(weight.size());
+    T* const codes = scope.take<T>(weight.size());
     T* const scales = scope.take<T>(groups.count());
     quantize_weight<Weights, T>(weight.value, groups, codes, scales, context);
     return {codes, scales, groups, output_features(), input_features()};
   }
 
-  /// y from codes as numbers, which are multiplied in parts whose sums are exact; these are put together in double.
+  /// y from codes as numbers.
   void multiply(const detail::BitRows& shape, const T* codes, const detail::BitActivations<T, Code>& activations,
                 const detail::BitWeight<T>& quantized, RowsView<T> y, ScratchScope& scope, Context& context) const {
+    if (shape.groups > 1 || shape.features > detail::exact_depth<T> || Range::adds_minimum) {
+      return multiply_parts(shape, codes, activations, quantized, y, scope, context);
+    }
+    linear<T>(ConstRowsView<T>(codes, shape.rows, shape.in(), shape.in()), quantized.columns(0, quantized.in), {}, y,
+              context);
+    const Index block = quantized.out / groups.outputs;
+    context.parallel_for(shape.rows, 4 * static_cast<double>(y.size()), [&](Index n) {
+      using Numbers = Eigen::Array<T, Eigen::Dynamic, 1>;
+      for (Index from = 0; from < quantized.out; from += block) {
+        const double scale = static_cast<double>(activations.step[n]) * static_cast<double>(quantized.scale(from, 0));
+        Eigen::Map<Numbers> to(y.data() + n * y.stride() + from, block);
+        if (bias) {
+          const Eigen::Map<const Numbers> added(bias->value.data() + from, block);
+          to = (to.template cast<double>() * scale + added.template cast<double>()).template cast<T>();
+        } else {
+          to = (to.template cast<double>() * scale).template cast<T>();
+        }
+      }
+    });
+  }
+  /// The same in parts of the inputs whose sums are exact; these are put together in double.
+  void multiply_parts(const detail::BitRows& shape, const T* codes, const detail::BitActivations<T, Code>& activations,
+                      const detail::BitWeight<T>& quantized, RowsView<T> y, ScratchScope& scope,
+                      Context& context) const {
     const RowsView<T> part = scope.rows<T>(shape.rows, quantized.out);
     auto* const sums = scope.take<double>(part.size());
     std::fill_n(sums, part.size(), 0.0);
@@ -159,8 +183,8 @@ class BitLinear : public Block<BitLinear<T, Weights, Norm, Activations>> {
     for (Index first = 0; first < quantized.in;) {
       const Index g = first / shape.features;
       const Index count = (std::min)((g + 1) * shape.features - first, detail::exact_depth<T>);
-      linear<T, Bfloat16>(ConstRowsView<T>(codes + first, shape.rows, count, shape.in()),
-                          quantized.columns(first, count), {}, part, context);
+      linear<T>(ConstRowsView<T>(codes + first, shape.rows, count, shape.in()), quantized.columns(first, count), {},
+                part, context);
       T* offsets = nullptr;  // of each output, for the minimum
       if constexpr (Range::adds_minimum) {
         offsets = scope.take<T>(quantized.out);
@@ -193,8 +217,8 @@ class BitLinear : public Block<BitLinear<T, Weights, Norm, Activations>> {
   }
   static T code_sum(const detail::BitWeight<T>& quantized, Index output, Index first, Index count) {
     Index sum = 0;
-    const Bfloat16* const codes = quantized.codes + output * quantized.in + first;
-    for (Index i = 0; i < count; ++i) sum += static_cast<Index>(widened<float>(codes[i]));
+    const T* const codes = quantized.codes + output * quantized.in + first;
+    for (Index i = 0; i < count; ++i) sum += static_cast<Index>(codes[i]);
     return static_cast<T>(sum);
   }
   void dequantize(const detail::BitRows& shape, const Cache& cache, T* values, Context& context) const {

@@ -73,19 +73,17 @@ BitActivations<T, Code> quantize_input(const Norm& norm, ConstRowsView<T> x, con
   return {rows, step};
 }
 
-/// A weight as codes, which bfloat16 holds exactly, and scales.
+/// A weight as codes and scales.
 template <class T>
 struct BitWeight {
-  const Bfloat16* codes;  ///< [out, in]
-  const T* scales;        ///< [groups]
+  const T* codes;   ///< [out, in]
+  const T* scales;  ///< [groups]
   WeightGroups groups;
   Index out;
   Index in;
 
   /// Some columns.
-  ConstRowsView<Bfloat16> columns(Index first, Index count) const {
-    return ConstRowsView<Bfloat16>(codes + first, out, count, in);
-  }
+  ConstRowsView<T> columns(Index first, Index count) const { return ConstRowsView<T>(codes + first, out, count, in); }
   T scale(Index output, Index input_part) const { return scales[groups.at(output, out, input_part)]; }
 };
 
@@ -105,9 +103,8 @@ void bit_backward_input(Norm& norm, ConstRowsView<T> dy, const BitWeight<T>& wei
         for (Index i = o; i < o + block; ++i) to[i] = from[i] * scale;
       }
     });
-    linear_backward_input<T, Bfloat16>(scaled, weight.columns(g * shape.features, shape.features),
-                                       RowsView<T>(values + g * shape.features, shape.rows, shape.features, shape.in()),
-                                       context);
+    linear_backward_input<T>(scaled, weight.columns(g * shape.features, shape.features),
+                             RowsView<T>(values + g * shape.features, shape.rows, shape.features, shape.in()), context);
   }
   if (shape.groups == 1) return norm.backward(shape.whole(values), cache, dx, context);
   norm.backward(shape.split(values), cache, shape.split(values), context);

@@ -96,9 +96,9 @@ class PackedBitLinear : public Block<PackedBitLinear<T, Weights, Norm, Activatio
     const ProfileScope profile(context, "PackedBitLinear backward");
     ScratchScope scope(context.scratch());
     auto* const unpacked = scope.take<std::int8_t>(out_ * in_);
-    auto* const weight = scope.take<Bfloat16>(out_ * in_);
+    T* const weight = scope.take<T>(out_ * in_);
     for (Index g = 0; g < groups.inputs; ++g) kernels::unpack_bits(matrix(g), unpacked + g * part(), in_);
-    for (Index i = 0; i < out_ * in_; ++i) weight[i] = rounded<Bfloat16>(static_cast<float>(unpacked[i]));
+    for (Index i = 0; i < out_ * in_; ++i) weight[i] = static_cast<T>(unpacked[i]);
     detail::bit_backward_input(norm, dy, detail::BitWeight<T>{weight, scale.values().data(), groups, out_, in_},
                                {dy.rows(), part(), groups.inputs}, cache.norm, dx, scope.take<T>(dx.size()), context);
   }
