@@ -19,6 +19,7 @@
 #include <eigenformer/attention/explicit_mask.hpp>
 #include <eigenformer/attention/from_multi_head.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/joined_projections.hpp>
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
 #include <eigenformer/attention/key_value_memory.hpp>
