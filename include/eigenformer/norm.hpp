@@ -4,6 +4,7 @@
 // Normalisation layers.
 
 #include <eigenformer/norm/batch_norm.hpp>
+#include <eigenformer/norm/channel_factors.hpp>
 #include <eigenformer/norm/channel_gradient.hpp>
 #include <eigenformer/norm/channel_statistics.hpp>
 #include <eigenformer/norm/channel_tiling.hpp>

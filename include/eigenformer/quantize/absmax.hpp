@@ -15,13 +15,12 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Codes -(2^(b-1) - 1) .. 2^(b-1) - 1 for b bits; the largest magnitude, or 1e-5 if that is more, becomes the largest code
 /// (Ma et al. 2024, "The Era of 1-bit LLMs", BitNet b1.58).
 struct SymmetricRange {
-  static constexpr double least_maximum = 1e-5;     ///< what gamma is not below
-  static constexpr bool subtracts_minimum = false;  ///< whether the row's minimum becomes the code 0
-  static constexpr bool adds_minimum = false;       ///< whether the minimum comes back behind the product
-  /// What gamma stands for, in codes.
+  static constexpr double least_maximum = 1e-5;
+  static constexpr bool subtracts_minimum = false;
+  static constexpr bool adds_minimum = false;
   static constexpr int levels(int bits) { return (1 << (bits - 1)) - 1; }
-  static constexpr int smallest(int bits) { return -levels(bits); }  ///< code
-  static constexpr int largest(int bits) { return levels(bits); }    ///< code
+  static constexpr int smallest(int bits) { return -levels(bits); }
+  static constexpr int largest(int bits) { return levels(bits); }
 };
 
 /// The largest magnitude becomes 2^(b-1), which no code reaches: they are clipped to -(2^(b-1) - 1) .. 2^(b-1) - 1 (Wang
@@ -52,6 +51,7 @@ struct ShiftedUnsignedRange : UnsignedRange {
 struct NearestEven {
   template <class T>
   using Code = std::int8_t;  ///< what a code is kept as
+  /// Writes the codes of numbers.
   template <class T>
   static void codes(const T* x, Index count, const kernels::RowCode<T>& code, std::int8_t* to, InstructionSet set) {
     kernels::quantize_row(x, count, code, to, set);
@@ -64,6 +64,7 @@ struct LiteralClip {
   template <class T>
   using Code = T;                         ///< what a code is kept as
   static constexpr double inside = 1e-5;  ///< the paper's epsilon
+  /// Writes the codes of numbers.
   template <class T>
   static void codes(const T* x, Index count, const kernels::RowCode<T>& code, T* to, InstructionSet) {
     // The range has one step less than the paper's at its lower end, unless that is 0.

@@ -19,7 +19,9 @@ struct BinaryWeights {
   /// What puts codes, as numbers, in the place of weights.
   template <class T>
   struct Coder {
+    /// From the mean of the weights and that of their magnitudes.
     Coder(double mean, double) : mean_(static_cast<T>(mean)) {}
+    /// Of eight weights.
     void operator()(T (&w)[8]) const {
       for (T& number : w) number = number > mean_ ? T(1) : T(-1);
     }
@@ -33,10 +35,14 @@ struct BinaryWeights {
 /// 2024, "The Era of 1-bit LLMs", equations 1 to 3).
 struct TernaryWeights {
   using Packed = kernels::Ternary;  ///< how codes are packed
+  /// gamma
   static double scale(double mean_magnitude) { return (std::max)(mean_magnitude, 1e-5); }
+  /// What puts codes, as numbers, in the place of weights.
   template <class T>
   struct Coder {
+    /// From the mean of the weights and that of their magnitudes.
     Coder(double, double mean_magnitude) : factor_(T(1) / static_cast<T>(scale(mean_magnitude))) {}
+    /// Of eight weights.
     void operator()(T (&w)[8]) const {
       int codes[8];
       for (T& number : w) number *= factor_;
@@ -56,6 +62,7 @@ struct WeightGroups {
   Index outputs = 1;  ///< parts of out_features, as of a weight that is split by columns of x W^T
   Index inputs = 1;   ///< parts of in_features, whose activations have norms and scales of their own too
 
+  /// Number of blocks.
   Index count() const { return outputs * inputs; }
   /// The number of the block that holds an output and a part of the inputs.
   Index at(Index output, Index out_features, Index input_part) const {
