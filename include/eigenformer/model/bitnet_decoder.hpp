@@ -23,8 +23,9 @@ using BitNetLayer = PreNorm<RmsNorm<T>, GroupedQueryAttention<T, Projection_, Ro
 /// @code
 /// ef::BitNetDecoder<float> model({.vocabulary = 97, .dim = 64, .layers = 2, .heads = 4, .hidden = 96}, ef::Random(42));
 /// const auto packed = ef::pack(model);  // a bit for each weight, for inference
-/// const std::vector<std::int32_t> tokens = {5, 17, 3};
-/// const ef::Tensor<float, 2> logits = packed(ef::TensorView<const std::int32_t, 1>(tokens.data(), 3));
+/// ef::Tensor<std::int32_t, 1> tokens(3);
+/// tokens.setValues({5, 17, 3});
+/// const ef::Tensor<float, 2> logits = packed(tokens);  // [3, 97]
 /// @endcode
 template <class T, class Projection_ = BitLinear<T>, class Output = TiedOutput<T>>
 using BitNetDecoder = Decoder<T, BitNetLayer<T, Projection_>, Output>;
