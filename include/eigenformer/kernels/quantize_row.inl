@@ -10,7 +10,7 @@ template <class T>
 struct MagnitudeBits {
   using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   typedef Bits Lanes __attribute__((vector_size(sizeof(Vec<T>))));
-  static constexpr Bits without_sign = std::numeric_limits<Bits>::max();
+  static constexpr Bits without_sign = (std::numeric_limits<Bits>::max)();
 
   static constexpr int partials = 4;
   Lanes largest[partials] = {};
