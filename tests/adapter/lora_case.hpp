@@ -53,4 +53,26 @@ reference::Array<double> adapted(const ef::Matrix<T>& base, const ef::LoraAdapte
   return result;
 }
 
+/// Adds the sizes of all products that make up weight (adapted - base), which rounding errors are proportional to.
+template <class T>
+void add_sizes(reference::Array<double>& sizes, const ef::Matrix<T>& base, const ef::LoraAdapter<T>& adapter,
+               double weight) {
+  const auto absolute = [](reference::Array<double> numbers) {
+    for (double& number : numbers.values) number = std::abs(number);
+    return numbers;
+  };
+  const reference::Array<double> original = absolute(wide(base));
+  const reference::Array<double> none(original.shape);
+  const auto products = reference::lora_weight(adapter.magnitude ? original : none, absolute(wide(adapter.a.value)),
+                                               absolute(wide(adapter.b.value)), adapter.scale());
+  const auto norms = reference::row_norms(
+      reference::lora_weight(wide(base), wide(adapter.a.value), wide(adapter.b.value), adapter.scale()));
+  for (Index o = 0; o < base.rows(); ++o) {
+    const double factor = adapter.magnitude ? static_cast<double>(adapter.magnitude->value[o]) / norms(o) : 1;
+    for (Index i = 0; i < base.cols(); ++i) {
+      sizes(o, i) += std::abs(weight) * (factor * products(o, i) + (adapter.magnitude ? original(o, i) : 0));
+    }
+  }
+}
+
 }  // namespace lora_case
