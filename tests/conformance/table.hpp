@@ -1,6 +1,8 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/adapter/lora.hpp>
+#include <eigenformer/adapter/lora_embedding.hpp>
 #include <eigenformer/attention/cascaded_group_attention.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/local_window_attention.hpp>
@@ -98,6 +100,20 @@ Block with_gains(Block block) {
 inline const ef::CascadedGroupAttentionOptions cascade = {
     .dim = 21, .key_dim = 5, .heads = 3, .resolution = 3, .kernels = {5, 1, 3}, .statistics = ef::FixedStatistics{}};
 
+/// Two adapters whose B is not zero, or A of an embedding, over a base that is trained too.
+template <class Layer>
+Layer with_adapters(Layer layer, ef::LoraOptions options, ef::Random random) {
+  for (const char* name : {"first", "second"}) {
+    layer.add(name, options, random.split());
+    for (auto* matrix : {&layer.adapter(name).a, &layer.adapter(name).b}) {
+      for (auto& value : matrix->values()) value = static_cast<typename Layer::Scalar>(0.3 * random.normal());
+    }
+    options.rank += 2;
+  }
+  ef::set_training(layer, ef::Training::trained);
+  return layer;
+}
+
 template <class T>
 std::vector<Row<T>> table() {
   std::vector<Row<T>> rows;
@@ -153,6 +169,25 @@ std::vector<Row<T>> table() {
   add("PackedBitLinear_158_with_RmsNorm", Features{31}, [](ef::Random random) {
     using Layer = ef::PackedBitLinear<T, ef::TernaryWeights, ef::RmsNorm<T>, ef::Absmax158>;
     return Layer({.in_features = 31, .out_features = 43}, random.split());
+  });
+  add("Lora", Features{31}, [](ef::Random random) {
+    using Layer = ef::Lora<ef::Linear<T>>;
+    return with_adapters(Layer({.in_features = 31, .out_features = 43}, random.split()), {.rank = 3, .alpha = 5},
+                         random.split());
+  });
+  add("Lora_over_float16", Features{31}, [](ef::Random random) {
+    using Layer = ef::Lora<ef::Linear<T, ef::Float16>>;
+    return with_adapters(Layer({.in_features = 31, .out_features = 43}, random.split()), {.rank = 3, .alpha = 5},
+                         random.split());
+  });
+  add("Lora_over_BitLinear", Features{31}, [](ef::Random random) {
+    using Layer = ef::Lora<ef::BitLinear<T>>;
+    return with_adapters(Layer({.in_features = 31, .out_features = 43}, random.split()), {.rank = 3, .alpha = 5},
+                         random.split());
+  });
+  add("Lora_of_Embedding", Tokens{29}, [](ef::Random random) {
+    using Layer = ef::Lora<ef::Embedding<T>>;
+    return with_adapters(Layer({.vocabulary = 29, .dim = 79}, random.split()), {.rank = 3, .alpha = 5}, random.split());
   });
   add("DepthwiseConvolution", Images{5, 19},
       [](ef::Random random) { return ef::DepthwiseConvolution<T>({.channels = 19, .kernel = 5}, random.split()); });

@@ -64,11 +64,17 @@ struct IsTuple : std::false_type {};
 template <class... C>
 struct IsTuple<std::tuple<C...>> : std::true_type {};
 
+/// A visitor that is handed the blocks for which `takes<B>` holds whole, instead of what they hold.
+template <class Visitor, class Child>
+concept TakesWhole = requires {
+  requires Visitor::template takes<Child>;
+};
+
 /// Walks one child of a block: a Parameter or Statistic, a block, or a vector, tuple or optional of them.
 template <class Child, class Visitor>
 void walk(const Name& name, Child& child, Visitor& visitor) {
   using Plain = std::remove_const_t<Child>;
-  if constexpr (IsParameter<Plain>::value) {
+  if constexpr (IsParameter<Plain>::value || TakesWhole<Visitor, Plain>) {
     visitor(name, child);
   } else if constexpr (IsOptional<Plain>::value) {
     if (child) walk(name, *child, visitor);
