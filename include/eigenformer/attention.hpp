@@ -22,6 +22,7 @@
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
 #include <eigenformer/attention/key_value_memory.hpp>
+#include <eigenformer/attention/key_value_prefix.hpp>
 #include <eigenformer/attention/local_window_attention.hpp>
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/memory.hpp>

@@ -3,6 +3,7 @@
 
 // Every room that needs nothing but Eigen.
 
+#include <eigenformer/adapter.hpp>
 #include <eigenformer/attention.hpp>
 #include <eigenformer/block.hpp>
 #include <eigenformer/convolution.hpp>
