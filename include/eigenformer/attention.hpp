@@ -12,7 +12,9 @@
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/attention_position.hpp>
 #include <eigenformer/attention/attention_sinks.hpp>
+#include <eigenformer/attention/attention_steps.hpp>
 #include <eigenformer/attention/attention_views.hpp>
+#include <eigenformer/attention/behind_prefix.hpp>
 #include <eigenformer/attention/block_sparse.hpp>
 #include <eigenformer/attention/both.hpp>
 #include <eigenformer/attention/cascaded_group_attention.hpp>

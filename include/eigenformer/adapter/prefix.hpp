@@ -41,11 +41,11 @@ struct Prefix {
   Index length() const { return keys.value.dimension(0); }
 
   /// As attention reads it.
-  KeyValuePrefix<T> view() const { return {heads(keys.value, keys.value.data()), heads(values.value, values.value.data())}; }
+  KeyValuePrefix<T> view() const { return {heads(keys.value), heads(values.value)}; }
   /// The same as a segment, one of KeyValuePrefixes.
   KeyValueSegment<T> segment() const { return {view().keys, view().values}; }
   /// As attention's backward reads it and adds to the gradients of what is trained.
-  TrainedPrefix<T> trained() { return {view(), gradient_of(keys), gradient_of(values)}; }
+  TrainedPrefix<T> trained() { return {view(), keys, values}; }
 
   static void members(auto& self, auto&& visit) {
     visit("keys", self.keys);
@@ -56,11 +56,8 @@ struct Prefix {
   Parameter<T, 3> values;  ///< [length, kv_heads, value_dim]
 
  private:
-  static ConstHeadsView<T> heads(const Tensor<T, 3>& x, const T* data) {
-    return {data, 1, x.dimension(0), x.dimension(1), x.dimension(2)};
-  }
-  static T* gradient_of(Parameter<T, 3>& parameter) {
-    return parameter.trainable ? parameter.accumulated_gradient().data() : nullptr;
+  static ConstHeadsView<T> heads(const Tensor<T, 3>& x) {
+    return {x.data(), 1, x.dimension(0), x.dimension(1), x.dimension(2)};
   }
 };
 

@@ -8,11 +8,12 @@
 namespace eigenformer::inline EIGENFORMER_ABI {
 
 struct PrefixMlpOptions {
-  Index length = 0;        ///< positions of each prefix
-  Index dim = 0;           ///< of the small vectors that stand for the positions
+  Index length = 0;  ///< positions of each prefix
+  Index dim = 0;     ///< of the small vectors that stand for the positions
   Index hidden = dim;
-  Index out_features = 0;  ///< of all keys and values of a position together, kv_heads (head_dim + value_dim) of each layer
-  double deviation = 1;    ///< of the initial vectors, which are normal
+  Index out_features =
+      0;  ///< of all keys and values of a position together, kv_heads (head_dim + value_dim) of each layer
+  double deviation = 1;  ///< of the initial vectors, which are normal
 };
 
 /// Prefixes made by a small network while they are trained, because as free parameters they train unsteadily (Li & Liang

@@ -30,9 +30,9 @@ struct AttentionCache : AttentionBuffers<T> {
   Buffer<T> log_sum_exp;       ///< [B, H, S]
   Buffer<KeyRange> live;       ///< [B, S]
   Buffer<std::uint64_t> bits;  ///< [B, S, ceil(T / 64)] of a mask that lets queries see more than one run, else empty
-  AttentionExtent extent;  ///< without a prefix
-  Index prefix = 0;        ///< positions of a prefix
-  Dropout dropout;  ///< of the weights of forward, with the seed that it drew
+  AttentionExtent extent;      ///< without a prefix
+  Index prefix = 0;            ///< positions of a prefix
+  Dropout dropout;             ///< of the weights of forward, with the seed that it drew
 
   /// The live keys of every query, for backward.   of: the extents with a prefix of so many positions
   template <AttentionMask Mask>

@@ -8,11 +8,10 @@
 #include <eigenformer/attention/attention_parts.hpp>
 #include <eigenformer/attention/attention_position.hpp>
 #include <eigenformer/attention/attention_sinks.hpp>
+#include <eigenformer/attention/attention_steps.hpp>
 #include <eigenformer/attention/attention_views.hpp>
+#include <eigenformer/attention/behind_prefix.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
-#include <eigenformer/attention/key_value_prefix.hpp>
-#include <eigenformer/attention/paged_sequences.hpp>
-#include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/random.hpp>
@@ -52,8 +51,11 @@ template <class T, class Projection_ = Linear<T>, class Position = NoPosition, c
               GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options>>
 class GroupedQueryAttention
     : public Block<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>>,
+      public AttentionSteps<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>, T>,
       private detail::AttentionViews<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>,
                                      T> {
+  using Steps = AttentionSteps<GroupedQueryAttention, T>;
+
  public:
   static_assert(Projection<Projection_, T>, "attention: the projection maps rows of features, as Linear<T> does");
   static_assert(TokenwiseBlock<QueryKeyNorm, T> && TokenwiseBlock<InnerNorm, T>,
@@ -108,6 +110,8 @@ class GroupedQueryAttention
   template <AttentionMask Mask, PrefixOf<T> Prefix>
   void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, ConstTensorView<T, 3> memory, const Mask& mask,
                const Prefix& prefix, Context& context, Cache* cache = nullptr) const {
+    require<ValueError>(cache == nullptr || !std::same_as<Prefix, KeyValuePrefixes<T>>, block,
+                        "expected no cache with prefixes of single sequences, which have no gradient");
     const AttentionExtent extent = check(x.shape(), memory.shape(), y.shape(), "y");
     check_prefix(prefix, extent.batch);
     mask.check(extent);
@@ -115,7 +119,7 @@ class GroupedQueryAttention
     ScratchScope scope(context.scratch());
     const Heads h = heads(extent, scope, cache);
     project(x, memory, h, context, cache);
-    turn(h, 0, prefix, context);
+    turn(h, prefix, 0, context);
     if (cache) cache->dropout = draw_dropout(context);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{h.keys, h.values}};
@@ -123,80 +127,7 @@ class GroupedQueryAttention
     finish(h.results, y, scope, context, cache);
   }
 
-  /// Self-attention of positions that follow those in a key/value cache, which it appends to: a whole prompt, a part of one, or
-  /// a single token; y is what one forward of all positions gives for these, with keys and values rounded to what the
-  /// cache stores.   x, y: [B, S, dim]
-  template <AttentionMask Mask, KeyValueStore<T> Store>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Store& key_values,
-               Context& context) const {
-    forward(x, y, mask, key_values, NoPrefix{}, context);
-  }
-  template <AttentionMask Mask, KeyValueStore<T> Store, PrefixOf<T> Prefix>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Store& key_values, const Prefix& prefix,
-               Context& context) const {
-    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
-    const Index before = key_values.length();
-    const auto& o = key_values.options();
-    detail::require_stored_like(*this, {o.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
-    key_values.require_room(extent.queries);
-    check_prefix(prefix, extent.batch);
-    const AttentionExtent together{extent.batch, extent.queries, key_values.kept(extent.queries)};
-    mask.check(together);
-    const ProfileScope profile(context, block);
-    ScratchScope scope(context.scratch());
-    const Heads h = heads(extent, scope);
-    project(x, x, h, context);
-    turn(h, before, prefix, context);
-    key_values.append(h.keys, h.values);
-    const auto segments = key_values.segments();
-    attend(prefix, h, {segments}, mask, together, scope, context);
-    finish(h.results, y, scope, context);
-  }
-
-  /// The same of several sequences of different length in a paged cache: row b of the batch follows sequence
-  /// sequences[b], and the mask sees each as if it were alone.   x, y: [B, S, dim]    sequences: [B]
-  template <AttentionMask Mask, class Storage>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
-               PagedKeyValueCache<T, Storage>& key_values, std::span<const Index> sequences, Context& context) const {
-    forward(x, y, mask, PagedSequences<T, Storage>{key_values, sequences}, NoPrefix{}, context);
-  }
-  template <AttentionMask Mask, class Storage>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
-               const PagedSequences<T, Storage>& key_values, Context& context) const {
-    forward(x, y, mask, key_values, NoPrefix{}, context);
-  }
-  template <AttentionMask Mask, class Storage, PrefixOf<T> Prefix>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
-               const PagedSequences<T, Storage>& paged, const Prefix& prefix, Context& context) const {
-    static_assert(!detail::HasDistanceBiases<Position, T>,
-                  "attention: positions that add to scores need sequences of the same length");
-    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
-    const auto& [key_values, sequences] = paged;
-    const PagedKeyValueCacheOptions& o = key_values.options();
-    require_shape({extent.batch}, {static_cast<Index>(sequences.size())}, block, "sequences");
-    detail::require_stored_like(*this, {extent.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
-    key_values.require_room(sequences, extent.queries);
-    check_prefix(prefix, extent.batch);
-    for (const Index sequence : sequences) {
-      mask.check({extent.batch, extent.queries, key_values.length(sequence) + extent.queries});
-    }
-    const ProfileScope profile(context, block);
-    ScratchScope scope(context.scratch());
-    const Heads h = heads(extent, scope);
-    project(x, x, h, context);
-    for (Index b = 0; b < extent.batch; ++b) {
-      const Index before =
-          key_values.length(sequences[static_cast<std::size_t>(b)]) + detail::prefix_length(prefix, b);
-      position.apply(one_batch(h.queries, b), before, context);
-      position.apply(one_batch(h.keys, b), before, context);
-    }
-    key_values.append(sequences, h.keys, h.values);
-    const PagedSelection<T>& there = key_values.select(sequences);
-    const AttentionExtent together{extent.batch, extent.queries, detail::most_keys(there.lengths)};
-    attend(prefix, h, {there.segments, there.first_segment}, Ragged<Mask>{there.lengths, mask}, together, scope,
-           context);
-    finish(h.results, y, scope, context);
-  }
+  using Steps::forward;
 
   /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
   void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, Context& context) {
@@ -289,8 +220,9 @@ class GroupedQueryAttention
  private:
   using Views = detail::AttentionViews<GroupedQueryAttention, T>;
   friend Views;
+  friend Steps;
   using Heads = typename Views::Heads;
-  using Views::add, Views::check_kept, Views::constant, Views::head_rows, Views::heads, Views::one_batch, Views::rows;
+  using Views::add, Views::check_kept, Views::constant, Views::head_rows, Views::heads, Views::rows;
   using Views::keys, Views::queries, Views::results, Views::values;
 
   static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
@@ -313,19 +245,18 @@ class GroupedQueryAttention
     require<ValueError>(!detail::HasDistanceBiases<Position, T> || detail::as_long_for_all(prefix, batch), block,
                         "expected prefixes of one length for a position that adds to scores");
   }
-  /// Gives queries and keys their positions, of which `start` were before.
-  template <class Prefix>
-  void turn(const Heads& h, Index start, const Prefix& prefix, Context& context) const {
-    if (detail::as_long_for_all(prefix, h.keys.batch())) {
-      start += h.keys.batch() == 0 ? 0 : detail::prefix_length(prefix, 0);
-      position.apply(h.queries, start, context);
-      position.apply(h.keys, start, context);
-      return;
-    }
-    for (Index b = 0; b < h.keys.batch(); ++b) {
-      position.apply(one_batch(h.queries, b), start + detail::prefix_length(prefix, b), context);
-      position.apply(one_batch(h.keys, b), start + detail::prefix_length(prefix, b), context);
-    }
+  /// Gives queries and keys their positions, which begin at start, or start(b) in sequence b, and behind its prefix.
+  template <class Prefix, class Start>
+  void turn(const Heads& h, const Prefix& prefix, const Start& start, Context& context) const {
+    const auto behind = [&](Index b) {
+      if constexpr (std::integral<Start>) {
+        return start + detail::prefix_length(prefix, b);
+      } else {
+        return start(b) + detail::prefix_length(prefix, b);
+      }
+    };
+    detail::apply_positions(position, h.queries, behind, context);
+    detail::apply_positions(position, h.keys, behind, context);
   }
   /// What the queries give for a prefix and what is listed, of these extents without it; given a cache, for backward.
   template <class Prefix, class Mask>

@@ -75,12 +75,11 @@ void attend_to_memory(const GroupedQueryAttention<T, Projection, Position, Query
   module.query.forward(x, detail::position_rows(q), context);
   module.query_norm.forward(detail::head_rows(q), detail::head_rows(q), context);
   const KeyValueSegment<T> segments[] = {key_values.segment()};
-  detail::attend_behind<T>(
-      prefix, {segments}, mask, extent, scope,
-      [&](const detail::SegmentList<T>& list, const auto& whole_mask, const AttentionExtent&) {
-        attention<T>({q, list.segments, {}, detail::sink_values(module.sinks), list.first_segment}, {attended, nullptr},
-                     whole_mask, {o.softmax_scale, o.softcap}, context);
-      });
+  detail::attend_behind<T>(prefix, {segments}, mask, extent, scope,
+                           [&](const detail::SegmentList<T>& list, const auto& whole_mask, const AttentionExtent&) {
+                             attention<T>({q, list.segments, {}, detail::sink_values(module.sinks), list.first_segment},
+                                          {attended, nullptr}, whole_mask, {o.softmax_scale, o.softcap}, context);
+                           });
   module.inner_norm.forward(detail::position_rows(attended), detail::position_rows(attended), context);
   module.output.forward(detail::position_rows(attended), y, context);
 }
