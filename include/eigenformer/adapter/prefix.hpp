@@ -77,9 +77,10 @@ struct Prefix {
 /// @endcode
 template <class Attention>
 class Prefixed : public Block<Prefixed<Attention>>, public Attention {
+  using T = typename Attention::Scalar;
+
  public:
-  using Scalar = typename Attention::Scalar;
-  using T = Scalar;
+  using Scalar = T;
   using Options = typename Attention::Options;
   using Cache = typename Attention::Cache;
   using Block<Prefixed>::operator();

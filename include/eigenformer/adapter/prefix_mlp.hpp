@@ -103,7 +103,7 @@ class PrefixMlp : public Block<PrefixMlp<T>> {
                           "expected prefixes with gradients, which a backward of the model adds to trainable ones");
     });
     ScratchScope scope(context.scratch());
-    const RowsView<T> dy = scope.rows<T>(length(), output_features());
+    RowsView<T> dy = scope.rows<T>(length(), output_features());
     Index column = 0;
     for_each_half(prefixes, [&](const Parameter<T, 3>& half) {
       const Index width = row_width(half);

@@ -29,7 +29,7 @@ class PromptTuning : public Block<PromptTuning<Body>> {
  public:
   using Scalar = scalar_of<Body>;
   struct Cache {
-    typename Body::Cache body;
+    typename Body::Cache body;       ///< of the body, with the prompt
     std::array<Index, 3> extents{};  ///< of x
   };
 

@@ -34,9 +34,9 @@ struct KeyValuePrefixes {
 /// A prefix and the parameters that backward adds its gradients to, summed over the batch, if they are trained.
 template <class T>
 struct TrainedPrefix {
-  KeyValuePrefix<T> prefix;
-  Parameter<T, 3>& keys;    ///< [P, kv_heads, head_dim]
-  Parameter<T, 3>& values;  ///< [P, kv_heads, value_dim]
+  KeyValuePrefix<T> prefix;  ///< as forward had it
+  Parameter<T, 3>& keys;     ///< [P, kv_heads, head_dim]
+  Parameter<T, 3>& values;   ///< [P, kv_heads, value_dim]
 };
 
 /// Nothing stands before the keys and values of a sequence.
