@@ -1,7 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-// What adapts trained models: prefixes and prompts.
+// Adapters around projections and attention.
 
 #include <eigenformer/adapter/prefix.hpp>
 #include <eigenformer/adapter/prefix_mlp.hpp>
