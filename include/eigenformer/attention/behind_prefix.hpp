@@ -139,10 +139,7 @@ template <class T, AttentionMask Mask, class Prefix, class Attend>
 void attend_behind(const Prefix& prefix, const SegmentList<T>& own, const Mask& mask, const AttentionExtent& extent,
                    ScratchScope& scope, const Attend& attend) {
   if constexpr (has_prefix<Prefix>) {
-    AttentionExtent whole = extent;
-    for (Index b = 0; b < extent.batch; ++b) {
-      whole.keys = (std::max)(whole.keys, extent.keys + prefix_length(prefix, b));
-    }
+    const AttentionExtent whole{extent.batch, extent.queries, extent.keys + longest_prefix(prefix)};
     const SegmentList<T> list = behind_prefix<T>(prefix, own, extent.batch, scope);
     const PatternBehindPrefix<Mask, Prefix> behind{{&mask, &prefix, extent}};
     if (PatternMask<Mask> || behind.leaves_gaps()) return attend(list, behind, whole);

@@ -4,6 +4,7 @@
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/core/parameter.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <string_view>
 
@@ -68,6 +69,17 @@ Index prefix_length(const KeyValuePrefixes<T>& own, Index b) {
 template <class T>
 Index prefix_length(const TrainedPrefix<T>& trained, Index) {
   return trained.prefix.keys.length();
+}
+/// Positions of the longest one, for a batch of none as well.
+template <class T>
+Index longest_prefix(const KeyValuePrefix<T>& prefix) {
+  return prefix.keys.length();
+}
+template <class T>
+Index longest_prefix(const KeyValuePrefixes<T>& own) {
+  Index longest = 0;
+  for (const KeyValueSegment<T>& prefix : own.prefixes) longest = (std::max)(longest, prefix.keys.length());
+  return longest;
 }
 /// Whether it is as long for every sequence.
 template <class Prefix>
