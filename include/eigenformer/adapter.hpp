@@ -10,3 +10,7 @@
 #include <eigenformer/adapter/lora_model.hpp>
 #include <eigenformer/adapter/lora_options.hpp>
 #include <eigenformer/adapter/low_rank.hpp>
+#include <eigenformer/adapter/prefix.hpp>
+#include <eigenformer/adapter/prefix_mlp.hpp>
+#include <eigenformer/adapter/prefixes_of.hpp>
+#include <eigenformer/adapter/prompt_tuning.hpp>

@@ -12,7 +12,9 @@
 #include <eigenformer/attention/attention_plan.hpp>
 #include <eigenformer/attention/attention_position.hpp>
 #include <eigenformer/attention/attention_sinks.hpp>
+#include <eigenformer/attention/attention_steps.hpp>
 #include <eigenformer/attention/attention_views.hpp>
+#include <eigenformer/attention/behind_prefix.hpp>
 #include <eigenformer/attention/block_sparse.hpp>
 #include <eigenformer/attention/both.hpp>
 #include <eigenformer/attention/cascaded_group_attention.hpp>
@@ -23,6 +25,7 @@
 #include <eigenformer/attention/key_value.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
 #include <eigenformer/attention/key_value_memory.hpp>
+#include <eigenformer/attention/key_value_prefix.hpp>
 #include <eigenformer/attention/local_window_attention.hpp>
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/memory.hpp>

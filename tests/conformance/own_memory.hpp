@@ -5,6 +5,7 @@
 #include <eigenformer/block/residual.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/tokens.hpp>
+#include <eigenformer/linear/embedding.hpp>
 
 #include <utility>
 
@@ -62,6 +63,43 @@ class OwnSource : public ef::Block<OwnSource<Model>> {
   static void members(auto& self, auto&& visit) { visit("", self.model); }
 
   Model model;
+};
+
+/// What makes a table out of nothing, such as PrefixMlp, as a block that reads tokens: y is the table's row of each.
+template <class Table>
+class LookedUp : public ef::Block<LookedUp<Table>> {
+ public:
+  using Scalar = typename Table::Scalar;
+  struct Cache {
+    typename Table::Cache table;
+    ef::Buffer<ef::TokensView::Token> tokens;
+  };
+
+  explicit LookedUp(Table given) : table(std::move(given)) {}
+
+  void forward(ef::TokensView tokens, ef::RowsView<Scalar> y, ef::Context& context, Cache* cache = nullptr) const {
+    ef::require_shape({tokens.size(), table.output_features()}, {y.rows(), y.features()}, "LookedUp", "y");
+    ef::ScratchScope scope(context.scratch());
+    const ef::RowsView<Scalar> rows = scope.rows<Scalar>(table.length(), table.output_features());
+    table.forward(rows, context, cache ? &cache->table : nullptr);
+    ef::embedding<Scalar>(tokens, rows, y, context);
+    if (cache) std::copy_n(tokens.data(), tokens.size(), cache->tokens.resize(tokens.size()));
+  }
+  void backward(ef::ConstRowsView<Scalar> dy, const Cache& cache, ef::Context& context) {
+    ef::require_shape({cache.tokens.size(), table.output_features()}, {dy.rows(), dy.features()}, "LookedUp", "dy");
+    ef::ScratchScope scope(context.scratch());
+    ef::RowsView<Scalar> drows = scope.rows<Scalar>(table.length(), table.output_features());
+    drows.setZero();
+    ef::embedding_backward<Scalar>(cache.tokens.values(), dy, drows, context);
+    table.backward(drows, cache.table, context);
+  }
+  auto output_like(const ef::Tensor<ef::TokensView::Token, 2>& tokens) const {
+    return ef::Tensor<Scalar, 3>(tokens.dimension(0), tokens.dimension(1), table.output_features());
+  }
+
+  static void members(auto& self, auto&& visit) { visit("", self.table); }
+
+  Table table;
 };
 
 }  // namespace conformance

@@ -3,6 +3,9 @@
 
 #include <eigenformer/adapter/lora.hpp>
 #include <eigenformer/adapter/lora_embedding.hpp>
+#include <eigenformer/adapter/prefix.hpp>
+#include <eigenformer/adapter/prefix_mlp.hpp>
+#include <eigenformer/adapter/prompt_tuning.hpp>
 #include <eigenformer/attention/cascaded_group_attention.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/local_window_attention.hpp>
@@ -258,6 +261,37 @@ std::vector<Row<T>> table() {
                          random.split());
       },
       ef::Strided{3, 2});
+  const auto prefixed = []<class Attention>(Attention attention) {
+    ef::Prefixed<Attention> result(std::move(attention));
+    result.prefix = result.own_prefix(5, ef::Random(7));
+    return result;
+  };
+  add(
+      "Prefixed", Features{37},
+      [=](ef::Random random) {
+        using Attention = ef::GroupedQueryAttention<T, ef::Linear<T>, ef::Rotary<>>;
+        return prefixed(
+            Attention({.dim = 37, .heads = 6, .kv_heads = 3, .head_dim = 10, .value_dim = 7}, random.split()));
+      },
+      ef::Causal{});
+  add(
+      "Prefixed_in_a_window_with_Alibi", Features{39},
+      [=](ef::Random random) {
+        using Attention = ef::MultiQueryAttention<T, ef::Linear<T>, ef::Alibi>;
+        return prefixed(Attention({.dim = 39, .heads = 3}, random.split()));
+      },
+      ef::LocalBanded{3});
+  add("PrefixMlp", Tokens{29}, [](ef::Random random) {
+    return LookedUp<ef::PrefixMlp<T>>(
+        ef::PrefixMlp<T>({.length = 29, .dim = 13, .hidden = 23, .out_features = 79}, random.split()));
+  });
+  add(
+      "PromptTuning", Features{38},
+      [](ef::Random random) {
+        return ef::PromptTuning<PreNormLayer<T>>(pre_norm_layer<T>(random.split()), {.length = 3, .dim = 38},
+                                                 random.split());
+      },
+      ef::Causal{});
   add(
       "PreNorm", Features{38}, [](ef::Random random) { return pre_norm_layer<T>(random.split()); }, ef::Causal{});
   add(

@@ -30,13 +30,15 @@ struct AttentionCache : AttentionBuffers<T> {
   Buffer<T> log_sum_exp;       ///< [B, H, S]
   Buffer<KeyRange> live;       ///< [B, S]
   Buffer<std::uint64_t> bits;  ///< [B, S, ceil(T / 64)] of a mask that lets queries see more than one run, else empty
-  AttentionExtent extent;
-  Dropout dropout;  ///< of the weights of forward, with the seed that it drew
+  AttentionExtent extent;      ///< without a prefix
+  Index prefix = 0;            ///< positions of a prefix
+  Dropout dropout;             ///< of the weights of forward, with the seed that it drew
 
-  /// The live keys of every query, for backward.
+  /// The live keys of every query, for backward.   of: the extents with a prefix of so many positions
   template <AttentionMask Mask>
-  void remember(const Mask& mask, const AttentionExtent& of) {
-    extent = of;
+  void remember(const Mask& mask, const AttentionExtent& of, Index prefix_length = 0) {
+    prefix = prefix_length;
+    extent = {of.batch, of.queries, of.keys - prefix};
     KeyRange* const ranges = live.resize(of.batch * of.queries);
     for (Index b = 0; b < of.batch; ++b) {
       for (Index s = 0; s < of.queries; ++s) ranges[b * of.queries + s] = mask.live_keys(of, b, s);

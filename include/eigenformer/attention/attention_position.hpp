@@ -3,6 +3,7 @@
 
 #include <eigenformer/attention/mask.hpp>
 #include <eigenformer/attention/score_bias.hpp>
+#include <eigenformer/core/context.hpp>
 #include <eigenformer/core/random.hpp>
 #include <eigenformer/core/scratch.hpp>
 #include <eigenformer/position/rotary.hpp>
@@ -31,6 +32,20 @@ Position make_position(Options& options, [[maybe_unused]] Random& random) {
     return Position(options.position);
   } else {
     return Position();
+  }
+}
+
+/// Gives queries or keys their positions, which begin at start(b) in sequence b.
+template <class T, class Position, class Start>
+void apply_positions(const Position& position, const HeadsView<T>& x, const Start& start, Context& context) {
+  bool same = true;
+  for (Index b = 1; b < x.batch(); ++b) same = same && start(b) == start(0);
+  if (same) {
+    if (x.batch() > 0) position.apply(x, start(0), context);
+    return;
+  }
+  for (Index b = 0; b < x.batch(); ++b) {
+    position.apply(HeadsView<T>(x.at(b, 0, 0), 1, x.length(), x.heads(), x.head_dim()), start(b), context);
   }
 }
 

@@ -40,9 +40,6 @@ class AttentionViews {
                             kept.values.size() == value_size(e) && kept.attended.size() == result_size(e),
                         Derived::block, "expected the cache of a forward of this block");
   }
-  static HeadsView<T> one_batch(const HeadsView<T>& x, Index b) {
-    return view(x.at(b, 0, 0), 1, x.length(), x.heads(), x.head_dim());
-  }
 
   Index query_size(const AttentionExtent& e) const {
     return e.batch * e.queries * options().heads * options().head_dim;

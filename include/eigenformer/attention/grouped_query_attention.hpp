@@ -8,10 +8,10 @@
 #include <eigenformer/attention/attention_parts.hpp>
 #include <eigenformer/attention/attention_position.hpp>
 #include <eigenformer/attention/attention_sinks.hpp>
+#include <eigenformer/attention/attention_steps.hpp>
 #include <eigenformer/attention/attention_views.hpp>
+#include <eigenformer/attention/behind_prefix.hpp>
 #include <eigenformer/attention/key_value_cache.hpp>
-#include <eigenformer/attention/paged_sequences.hpp>
-#include <eigenformer/attention/ragged.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/concepts.hpp>
 #include <eigenformer/core/random.hpp>
@@ -32,6 +32,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Training (forward with a cache) drops weights of keys at the rate `dropout`. Each forward draws its seed from the Context's
 /// random() and leaves it in the cache for backward: so all layers of a model drop differently without a word from them,
 /// blocks stay constant, and a step is made again by setting random() as it was. Without a cache nothing is dropped.
+/// A KeyValuePrefix behind the mask, or behind the key/value cache, stands before the keys and values of x or the memory.
 ///   x, y: [B, S, dim]    memory: [B, T, memory_dim]
 ///   query.weight [heads head_dim, dim]  key.weight [kv_heads head_dim, memory_dim]  value.weight [kv_heads value_dim,
 ///   memory_dim]  output.weight [dim, heads value_dim]  query_norm, key_norm over head_dim  inner_norm over heads
@@ -50,8 +51,11 @@ template <class T, class Projection_ = Linear<T>, class Position = NoPosition, c
               GroupedQueryAttentionOptions<Position, typename QueryKeyNorm::Options, typename InnerNorm::Options>>
 class GroupedQueryAttention
     : public Block<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>>,
+      public AttentionSteps<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>, T>,
       private detail::AttentionViews<GroupedQueryAttention<T, Projection_, Position, QueryKeyNorm, InnerNorm, Chosen>,
                                      T> {
+  using Steps = AttentionSteps<GroupedQueryAttention, T>;
+
  public:
   static_assert(Projection<Projection_, T>, "attention: the projection maps rows of features, as Linear<T> does");
   static_assert(TokenwiseBlock<QueryKeyNorm, T> && TokenwiseBlock<InnerNorm, T>,
@@ -94,124 +98,87 @@ class GroupedQueryAttention
   template <AttentionMask Mask>
   void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Context& context,
                Cache* cache = nullptr) const {
-    forward(x, y, x, mask, context, cache);
+    forward(x, y, x, mask, NoPrefix{}, context, cache);
   }
 
   /// Cross-attention.   x, y: [B, S, dim]    memory: [B, T, memory_dim]
   template <AttentionMask Mask>
   void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, ConstTensorView<T, 3> memory, const Mask& mask,
                Context& context, Cache* cache = nullptr) const {
+    forward(x, y, memory, mask, NoPrefix{}, context, cache);
+  }
+  template <AttentionMask Mask, PrefixOf<T> Prefix>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, ConstTensorView<T, 3> memory, const Mask& mask,
+               const Prefix& prefix, Context& context, Cache* cache = nullptr) const {
+    require<ValueError>(cache == nullptr || !std::same_as<Prefix, KeyValuePrefixes<T>>, block,
+                        "expected no cache with prefixes of single sequences, which have no gradient");
     const AttentionExtent extent = check(x.shape(), memory.shape(), y.shape(), "y");
+    check_prefix(prefix, extent.batch);
     mask.check(extent);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
     const Heads h = heads(extent, scope, cache);
     project(x, memory, h, context, cache);
-    position.apply(h.queries, 0, context);
-    position.apply(h.keys, 0, context);
-    if (cache) cache->remember(mask, extent);
+    turn(h, prefix, 0, context);
     if (cache) cache->dropout = draw_dropout(context);
     if (cache) cache->log_sum_exp.resize(extent.batch * options.heads * extent.queries);
     const KeyValueSegment<T> segments[] = {{h.keys, h.values}};
-    attention<T>(inputs(h.queries, segments, extent, scope), {h.results, cache ? cache->log_sum_exp.data() : nullptr},
-                 mask, scoring(cache ? cache->dropout : Dropout{}), context);
+    attend(prefix, h, {segments}, mask, extent, scope, context, cache);
     finish(h.results, y, scope, context, cache);
   }
 
-  /// Self-attention of positions that follow those in a key/value cache, which it appends to: a whole prompt, a part of one, or
-  /// a single token; y is what one forward of all positions gives for these, with keys and values rounded to what the
-  /// cache stores.   x, y: [B, S, dim]
-  template <AttentionMask Mask, KeyValueStore<T> Store>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Store& key_values,
-               Context& context) const {
-    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
-    const Index before = key_values.length();
-    const auto& o = key_values.options();
-    detail::require_stored_like(*this, {o.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
-    key_values.require_room(extent.queries);
-    const AttentionExtent together{extent.batch, extent.queries, key_values.kept(extent.queries)};
-    mask.check(together);
-    const ProfileScope profile(context, block);
-    ScratchScope scope(context.scratch());
-    const Heads h = heads(extent, scope);
-    project(x, x, h, context);
-    position.apply(h.queries, before, context);
-    position.apply(h.keys, before, context);
-    key_values.append(h.keys, h.values);
-    const auto segments = key_values.segments();
-    attention<T>(inputs(h.queries, segments, together, scope), {h.results, nullptr}, mask, scoring(), context);
-    finish(h.results, y, scope, context);
-  }
-
-  /// The same of several sequences of different length in a paged cache: row b of the batch follows sequence
-  /// sequences[b], and the mask sees each as if it were alone.   x, y: [B, S, dim]    sequences: [B]
-  template <AttentionMask Mask, class Storage>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
-               PagedKeyValueCache<T, Storage>& key_values, std::span<const Index> sequences, Context& context) const {
-    static_assert(!detail::HasDistanceBiases<Position, T>,
-                  "attention: positions that add to scores need sequences of the same length");
-    const AttentionExtent extent = check(x.shape(), x.shape(), y.shape(), "y");
-    const PagedKeyValueCacheOptions& o = key_values.options();
-    require_shape({extent.batch}, {static_cast<Index>(sequences.size())}, block, "sequences");
-    detail::require_stored_like(*this, {extent.batch, o.kv_heads, o.head_dim, o.value_dim}, extent.batch);
-    key_values.require_room(sequences, extent.queries);
-    for (const Index sequence : sequences) {
-      mask.check({extent.batch, extent.queries, key_values.length(sequence) + extent.queries});
-    }
-    const ProfileScope profile(context, block);
-    ScratchScope scope(context.scratch());
-    const Heads h = heads(extent, scope);
-    project(x, x, h, context);
-    for (Index b = 0; b < extent.batch; ++b) {
-      const Index before = key_values.length(sequences[static_cast<std::size_t>(b)]);
-      position.apply(one_batch(h.queries, b), before, context);
-      position.apply(one_batch(h.keys, b), before, context);
-    }
-    key_values.append(sequences, h.keys, h.values);
-    const PagedSelection<T>& there = key_values.select(sequences);
-    attention<T>({h.queries, there.segments, {}, detail::sink_values(sinks), there.first_segment}, {h.results, nullptr},
-                 Ragged<Mask>{there.lengths, mask}, scoring(), context);
-    finish(h.results, y, scope, context);
-  }
-
-  template <AttentionMask Mask, class Storage>
-  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
-               const PagedSequences<T, Storage>& key_values, Context& context) const {
-    forward(x, y, mask, key_values.cache, key_values.sequences, context);
-  }
+  using Steps::forward;
 
   /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
   void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, Context& context) {
+    backward(dy, cache, dx, NoPrefix{}, context);
+  }
+  template <GradientPrefixOf<T> Prefix>
+  void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, const Prefix& prefix,
+                Context& context) {
     check(dy.shape(), dx.shape(), dx.shape(), "dx");
     ScratchScope scope(context.scratch());
     T* const dmemory = scope.take<T>(dx.size());
-    backward(dy, cache, dx, TensorView<T, 3>(dmemory, dx.dimensions()), context);
+    backward(dy, cache, dx, TensorView<T, 3>(dmemory, dx.dimensions()), prefix, context);
     add(dx.data(), dmemory, dx.size());
   }
 
   /// Backward of cross-attention.   dy, dx: [B, S, dim]    dmemory: [B, T, memory_dim]
   void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, TensorView<T, 3> dmemory,
                 Context& context) {
+    backward(dy, cache, dx, dmemory, NoPrefix{}, context);
+  }
+  /// The same behind a prefix, TrainedPrefix of the one that forward had.
+  template <GradientPrefixOf<T> Prefix>
+  void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, TensorView<T, 3> dmemory,
+                const Prefix& prefix, Context& context) {
     const AttentionExtent extent = check(dy.shape(), dmemory.shape(), dx.shape(), "dx");
     check_kept(cache, extent);
+    detail::require_prefix_of(prefix, options, extent.batch, block);
+    const Index before = detail::prefix_length(prefix, 0);
+    require<ValueError>(cache.prefix == before, block, "expected the cache of a forward behind a prefix of ", before,
+                        " positions, got one of ", cache.prefix);
     const ProfileScope profile(context, block);
     ScratchScope scope(context.scratch());
     const Heads d = heads(extent, scope);
     output.backward(dy, cache.output, rows(d.results), context);
     inner_norm.backward(rows(d.results), cache.inner_norm, rows(d.results), context);
-    const KeyValueSegment<T> segments[] = {{keys(extent, cache.keys.data()), values(extent, cache.values.data())}};
-    const KeyValueGradient<T> gradients[] = {{d.keys, d.values}};
-    T* const dbiases = detail::distance_gradients<T>(position, options.heads, extent, scope);
+    const detail::PrefixBackward<T, Prefix> side_by_side(
+        prefix, {keys(extent, cache.keys.data()), values(extent, cache.values.data())}, {d.keys, d.values}, scope);
+    const AttentionExtent whole{extent.batch, extent.queries, before + extent.keys};
+    T* const dbiases = detail::distance_gradients<T>(position, options.heads, whole, scope);
     T* const dsinks = detail::sink_gradients(sinks, scope);
     detail::with_remembered_mask(cache, [&](const auto& mask) {
-      attention_backward<T>(inputs(queries(extent, cache.queries.data()), segments, extent, scope),
+      attention_backward<T>(inputs(queries(extent, cache.queries.data()), side_by_side.list(), whole, scope),
                             {results(extent, cache.attended.data()), d.results, cache.log_sum_exp.data()},
-                            {d.queries, gradients, dbiases, dsinks}, mask, scoring(cache.dropout), context);
+                            {d.queries, side_by_side.gradients(), dbiases, dsinks}, mask, scoring(cache.dropout),
+                            context);
     });
-    detail::distance_biases_backward<T>(position, extent, dbiases);
+    side_by_side.add_prefix_gradients();
+    detail::distance_biases_backward<T>(position, whole, dbiases);
     detail::sinks_backward(sinks, dsinks);
-    position.apply_backward(d.queries, 0, context);
-    position.apply_backward(d.keys, 0, context);
+    position.apply_backward(d.queries, before, context);
+    position.apply_backward(d.keys, before, context);
     query_norm.backward(head_rows(d.queries), cache.query_norm, head_rows(d.queries), context);
     key_norm.backward(head_rows(d.keys), cache.key_norm, head_rows(d.keys), context);
     query.backward(constant(rows(d.queries)), cache.query, dx, context);
@@ -253,8 +220,9 @@ class GroupedQueryAttention
  private:
   using Views = detail::AttentionViews<GroupedQueryAttention, T>;
   friend Views;
+  friend Steps;
   using Heads = typename Views::Heads;
-  using Views::add, Views::check_kept, Views::constant, Views::head_rows, Views::heads, Views::one_batch, Views::rows;
+  using Views::add, Views::check_kept, Views::constant, Views::head_rows, Views::heads, Views::rows;
   using Views::keys, Views::queries, Views::results, Views::values;
 
   static constexpr bool normalises_inside = !std::is_same_v<InnerNorm, NoNorm<T>>;
@@ -266,10 +234,41 @@ class GroupedQueryAttention
   Projection_ projection(Index in, Index out, Random& random) const {
     return detail::make_projection<Projection_>(options, in, out, random);
   }
-  AttentionInputs<T> inputs(const ConstHeadsView<T>& q, std::span<const KeyValueSegment<T>> segments,
+  AttentionInputs<T> inputs(const ConstHeadsView<T>& q, const detail::SegmentList<T>& list,
                             const AttentionExtent& extent, ScratchScope& scope) const {
-    return {q, segments, detail::distance_biases<T>(position, options.heads, extent, scope),
-            detail::sink_values(sinks)};
+    return {q, list.segments, detail::distance_biases<T>(position, options.heads, extent, scope),
+            detail::sink_values(sinks), list.first_segment};
+  }
+  template <class Prefix>
+  void check_prefix(const Prefix& prefix, Index batch) const {
+    detail::require_prefix_of(prefix, options, batch, block);
+    require<ValueError>(!detail::HasDistanceBiases<Position, T> || detail::as_long_for_all(prefix, batch), block,
+                        "expected prefixes of one length for a position that adds to scores");
+  }
+  /// Gives queries and keys their positions, which begin at start, or start(b) in sequence b, and behind its prefix.
+  template <class Prefix, class Start>
+  void turn(const Heads& h, const Prefix& prefix, const Start& start, Context& context) const {
+    const auto behind = [&](Index b) {
+      if constexpr (std::integral<Start>) {
+        return start + detail::prefix_length(prefix, b);
+      } else {
+        return start(b) + detail::prefix_length(prefix, b);
+      }
+    };
+    detail::apply_positions(position, h.queries, behind, context);
+    detail::apply_positions(position, h.keys, behind, context);
+  }
+  /// What the queries give for a prefix and what is listed, of these extents without it; given a cache, for backward.
+  template <class Prefix, class Mask>
+  void attend(const Prefix& prefix, const Heads& h, const detail::SegmentList<T>& own, const Mask& mask,
+              const AttentionExtent& extent, ScratchScope& scope, Context& context, Cache* cache = nullptr) const {
+    detail::attend_behind<T>(
+        prefix, own, mask, extent, scope,
+        [&](const detail::SegmentList<T>& list, const auto& whole_mask, const AttentionExtent& whole) {
+          if (cache) cache->remember(whole_mask, whole, whole.keys - extent.keys);
+          attention<T>(inputs(h.queries, list, whole, scope), {h.results, cache ? cache->log_sum_exp.data() : nullptr},
+                       whole_mask, scoring(cache ? cache->dropout : Dropout{}), context);
+        });
   }
   /// What the parts on either side of attention itself do; given a cache, they keep what backward needs.
   void project(ConstTensorView<T, 3> x, ConstTensorView<T, 3> memory, const Heads& h, Context& context,

@@ -12,4 +12,15 @@ struct PagedSequences {
   std::span<const Index> sequences;       ///< [B], not owned
 };
 
+namespace detail {
+template <class S>
+struct IsPagedSequences : std::false_type {};
+template <class T, class Storage>
+struct IsPagedSequences<PagedSequences<T, Storage>> : std::true_type {};
+}  // namespace detail
+
+/// PagedSequences of any type.
+template <class S>
+concept PagedStore = detail::IsPagedSequences<std::remove_const_t<S>>::value;
+
 }  // namespace eigenformer::inline EIGENFORMER_ABI

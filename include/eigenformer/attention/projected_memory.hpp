@@ -51,6 +51,39 @@ void project_memory(const GroupedQueryAttention<T, Projection, Position, QueryKe
   key_values.append(k, v);
 }
 
+/// attend_to_memory below, with a prefix that stands before each memory.
+template <class T, class Projection, class Position, class QueryKeyNorm, class InnerNorm, class Chosen,
+          PrefixOf<T> Prefix, class Storage, AttentionMask Mask>
+void attend_to_memory(const GroupedQueryAttention<T, Projection, Position, QueryKeyNorm, InnerNorm, Chosen>& module,
+                      const Prefix& prefix, ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
+                      const KeyValueCache<T, Storage>& key_values, Context& context) {
+  const auto& o = module.options;
+  const Index memories = key_values.options().batch, rows = x.dimension(0) * x.dimension(1);
+  detail::require_memory_cache(module, key_values.options());
+  require_features(o.dim, x.shape(), module.block);
+  require_shape(x.shape(), y.shape(), module.block, "y");
+  require(x.dimension(0) % memories == 0, module.block, "expected as many sequences for each of ", memories,
+          " memories, got x of shape ", x.shape());
+  detail::require_prefix_of(prefix, o, memories, module.block);
+  const AttentionExtent extent{memories, rows / memories, key_values.length()};
+  mask.check(extent);
+  const ProfileScope profile(context, module.block);
+  ScratchScope scope(context.scratch());
+  const HeadsView<T> q(scope.take<T>(rows * o.heads * o.head_dim), memories, rows / memories, o.heads, o.head_dim);
+  const HeadsView<T> attended(scope.take<T>(rows * o.heads * o.value_dim), memories, rows / memories, o.heads,
+                              o.value_dim);
+  module.query.forward(x, detail::position_rows(q), context);
+  module.query_norm.forward(detail::head_rows(q), detail::head_rows(q), context);
+  const KeyValueSegment<T> segments[] = {key_values.segment()};
+  detail::attend_behind<T>(prefix, {segments}, mask, extent, scope,
+                           [&](const detail::SegmentList<T>& list, const auto& whole_mask, const AttentionExtent&) {
+                             attention<T>({q, list.segments, {}, detail::sink_values(module.sinks), list.first_segment},
+                                          {attended, nullptr}, whole_mask, {o.softmax_scale, o.softcap}, context);
+                           });
+  module.inner_norm.forward(detail::position_rows(attended), detail::position_rows(attended), context);
+  module.output.forward(detail::position_rows(attended), y, context);
+}
+
 /// Cross-attention to a memory projected before: y is what `module(x, memory, mask)` gives. Several sequences of x may
 /// share a memory: the n that do lie one after the other, and the mask sees them as one sequence of n S queries.
 ///   x, y: [n B, S, dim]; y may be x    key_values: of B memories
@@ -60,26 +93,7 @@ template <class T, class Projection, class Position, class QueryKeyNorm, class I
 void attend_to_memory(const GroupedQueryAttention<T, Projection, Position, QueryKeyNorm, InnerNorm, Chosen>& module,
                       ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
                       const KeyValueCache<T, Storage>& key_values, Context& context) {
-  const auto& o = module.options;
-  const Index memories = key_values.options().batch, rows = x.dimension(0) * x.dimension(1);
-  detail::require_memory_cache(module, key_values.options());
-  require_features(o.dim, x.shape(), module.block);
-  require_shape(x.shape(), y.shape(), module.block, "y");
-  require(x.dimension(0) % memories == 0, module.block, "expected as many sequences for each of ", memories,
-          " memories, got x of shape ", x.shape());
-  mask.check({memories, rows / memories, key_values.length()});
-  const ProfileScope profile(context, module.block);
-  ScratchScope scope(context.scratch());
-  const HeadsView<T> q(scope.take<T>(rows * o.heads * o.head_dim), memories, rows / memories, o.heads, o.head_dim);
-  const HeadsView<T> attended(scope.take<T>(rows * o.heads * o.value_dim), memories, rows / memories, o.heads,
-                              o.value_dim);
-  module.query.forward(x, detail::position_rows(q), context);
-  module.query_norm.forward(detail::head_rows(q), detail::head_rows(q), context);
-  const KeyValueSegment<T> segments[] = {key_values.segment()};
-  attention<T>({q, segments, {}, detail::sink_values(module.sinks)}, {attended, nullptr}, mask,
-               {o.softmax_scale, o.softcap}, context);
-  module.inner_norm.forward(detail::position_rows(attended), detail::position_rows(attended), context);
-  module.output.forward(detail::position_rows(attended), y, context);
+  attend_to_memory<T>(module, NoPrefix{}, x, y, mask, key_values, context);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -1,0 +1,158 @@
+#pragma once
+// SPDX-License-Identifier: MIT
+
+#include <eigenformer/attention/grouped_query_attention.hpp>
+#include <eigenformer/attention/projected_memory.hpp>
+
+namespace eigenformer::inline EIGENFORMER_ABI {
+
+/// Of what a prefix is made for: `attention.options` says the heads and dims.
+struct PrefixOptions {
+  Index length = 0;  ///< positions; 0 is as if there were none
+  Index kv_heads = 0;
+  Index head_dim = 0;
+  Index value_dim = head_dim;
+  double deviation = 1;  ///< of the initial keys and values, which are normal, as in PEFT
+};
+
+/// Trained keys and values that stand before those of every sequence (Li & Liang 2021, "Prefix-Tuning", section 4): those
+/// of one attention, in its key/value heads. KeyValuePrefix says how attention reads them.
+///   keys: [length, kv_heads, head_dim]    values: [length, kv_heads, value_dim]
+///   throws OptionError for a negative length and heads or dims below 1, ShapeError for given keys and values that do not
+///          belong together
+template <class T>
+struct Prefix {
+  using Scalar = T;
+
+  Prefix(const PrefixOptions& options, Random random) {
+    require<OptionError>(options.length >= 0, "Prefix", "expected length of at least 0, got ", options.length);
+    detail::require_key_value_heads(options, "Prefix");
+    keys.value = Tensor<T, 3>(options.length, options.kv_heads, options.head_dim);
+    values.value = Tensor<T, 3>(options.length, options.kv_heads, options.value_dim);
+    for (T& x : keys.values()) x = static_cast<T>(options.deviation * random.normal());
+    for (T& x : values.values()) x = static_cast<T>(options.deviation * random.normal());
+  }
+  Prefix(Tensor<T, 3> given_keys, Tensor<T, 3> given_values)
+      : keys(std::move(given_keys)), values(std::move(given_values)) {
+    require_shape({keys.shape()[0], keys.shape()[1], values.shape()[2]}, values.shape(), "Prefix",
+                  "values for each of the keys");
+  }
+
+  Index length() const { return keys.value.dimension(0); }
+
+  /// As attention reads it.
+  KeyValuePrefix<T> view() const { return {heads(keys.value), heads(values.value)}; }
+  /// The same as a segment, one of KeyValuePrefixes.
+  KeyValueSegment<T> segment() const { return {view().keys, view().values}; }
+  /// As attention's backward reads it and adds to the gradients of what is trained.
+  TrainedPrefix<T> trained() { return {view(), keys, values}; }
+
+  static void members(auto& self, auto&& visit) {
+    visit("keys", self.keys);
+    visit("values", self.values);
+  }
+
+  Parameter<T, 3> keys;    ///< [length, kv_heads, head_dim]
+  Parameter<T, 3> values;  ///< [length, kv_heads, value_dim]
+
+ private:
+  static ConstHeadsView<T> heads(const Tensor<T, 3>& x) {
+    return {x.data(), 1, x.dimension(0), x.dimension(1), x.dimension(2)};
+  }
+};
+
+/// An attention (MultiHeadAttention, GroupedQueryAttention, MultiQueryAttention, for itself or across) with a Prefix before
+/// its keys and values: in place of the attention it goes into every layer and model, with the same options and names of
+/// parameters, and prefix.keys and prefix.values besides. Made from options its prefix is of length 0, which changes no bit;
+/// `prefix` is public and may be set and set again, `own_prefix` makes one that fits.
+/// With a key/value cache the prefix stays where it is: the cache holds the sequence alone.
+///   throws ShapeError for a prefix of other heads or dims; what attention throws
+/// @code
+/// ef::Prefixed<ef::GroupedQueryAttention<float>> attention({.dim = 64, .heads = 4, .kv_heads = 2}, ef::Random(42));
+/// ef::set_training(attention, ef::Training::frozen);
+/// attention.prefix = attention.own_prefix(5, ef::Random(7));  // what is trained from here on
+/// ef::Tensor<float, 3> x(2, 11, 64);
+/// x.setZero();
+/// ef::Tensor<float, 3> y = attention(x, ef::Causal{});
+/// @endcode
+template <class Attention>
+class Prefixed : public Block<Prefixed<Attention>>, public Attention {
+  using T = typename Attention::Scalar;
+
+ public:
+  using Scalar = T;
+  using Options = typename Attention::Options;
+  using Cache = typename Attention::Cache;
+  using Block<Prefixed>::operator();
+  using Block<Prefixed>::visit_parameters;
+  using Block<Prefixed>::output_like;
+
+  Prefixed(const Options& chosen, Random random) : Prefixed(Attention(chosen, random.split())) {}
+  /// A trained attention, whose prefix is of length 0 unless one is given.
+  explicit Prefixed(Attention given_attention)
+      : Attention(std::move(given_attention)), prefix(own_prefix(0, Random(0))) {}
+  Prefixed(Attention given_attention, Prefix<T> given_prefix)
+      : Attention(std::move(given_attention)), prefix(std::move(given_prefix)) {}
+
+  /// A prefix of the right heads and dims.
+  Prefix<T> own_prefix(Index length, Random random, double deviation = 1) const {
+    const auto& o = this->options;
+    return Prefix<T>({length, o.kv_heads, o.head_dim, o.value_dim, deviation}, random.split());
+  }
+
+  template <AttentionMask Mask>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Context& context,
+               Cache* cache = nullptr) const {
+    Attention::forward(x, y, x, mask, prefix.view(), context, cache);
+  }
+  /// Cross-attention.
+  template <AttentionMask Mask>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, ConstTensorView<T, 3> memory, const Mask& mask,
+               Context& context, Cache* cache = nullptr) const {
+    Attention::forward(x, y, memory, mask, prefix.view(), context, cache);
+  }
+  /// Step by step, with any key/value cache that attention takes.
+  template <AttentionMask Mask, class Store>
+  requires(KeyValueStore<Store, T> || PagedStore<Store>) void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y,
+                                                                      const Mask& mask, Store& key_values,
+                                                                      Context& context) const {
+    Attention::forward(x, y, mask, key_values, prefix.view(), context);
+  }
+  /// Each sequence with a prefix of its own in the place of this one.
+  template <AttentionMask Mask>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, const KeyValuePrefixes<T>& prefixes,
+               Context& context) const {
+    Attention::forward(x, y, x, mask, prefixes, context);
+  }
+  template <AttentionMask Mask, class Store>
+  void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Store& key_values,
+               const KeyValuePrefixes<T>& prefixes, Context& context) const {
+    Attention::forward(x, y, mask, key_values, prefixes, context);
+  }
+
+  /// Backward of self-attention.   dy, dx: [B, S, dim]; dx may be dy
+  void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, Context& context) {
+    Attention::backward(dy, cache, dx, prefix.trained(), context);
+  }
+  /// Backward of cross-attention.
+  void backward(ConstTensorView<T, 3> dy, const Cache& cache, TensorView<T, 3> dx, TensorView<T, 3> dmemory,
+                Context& context) {
+    Attention::backward(dy, cache, dx, dmemory, prefix.trained(), context);
+  }
+
+  static void members(auto& self, auto&& visit) {
+    Attention::members(self, visit);
+    visit("prefix", self.prefix);
+  }
+
+  Prefix<T> prefix;  ///< of this attention
+};
+
+/// Cross-attention, with a prefix, to a memory projected before.
+template <class T, class Attention, class Storage, AttentionMask Mask>
+void attend_to_memory(const Prefixed<Attention>& module, ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
+                      const KeyValueCache<T, Storage>& key_values, Context& context) {
+  attend_to_memory<T>(module, module.prefix.view(), x, y, mask, key_values, context);
+}
+
+}  // namespace eigenformer::inline EIGENFORMER_ABI
