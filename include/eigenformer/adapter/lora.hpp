@@ -68,22 +68,24 @@ class Lora : public Block<Lora<Base>>,
     Buffer<Scalar> result;  ///< [N, out], x V^T of DoRA; empty while the magnitude is frozen
     Buffer<Scalar> norms;   ///< [out], |V| of DoRA
     std::uint64_t seed = 0;
-    AdapterState state = AdapterState::idle;
+    AdapterState state = AdapterState::idle;  ///< in forward
   };
   struct Cache {
     typename Base::Cache base;
-    Buffer<Scalar> x;  ///< [N, in], empty while every A is frozen or idle
-    std::vector<AdapterCache> adapters;
-    Index rows = 0;  ///< N
+    Buffer<Scalar> x;                    ///< [N, in], empty while every A is frozen or idle
+    std::vector<AdapterCache> adapters;  ///< of each in their order
+    Index rows = 0;                      ///< N
   };
 
   /// The base as it would start, without adapters.
   Lora(const Options& options, Random random) : base(options, std::move(random)) {}
+  /// Over a given base.
   explicit Lora(Base given) : base(std::move(given)) {}
 
   Index input_features() const { return base.input_features(); }
   Index output_features() const { return base.output_features(); }
 
+  /// What it has of adapters.
   using Adapters = LoraAdapters<Lora, Scalar, Storage>;
   using Adapters::add;
   /// Adds a new adapter, which is active from now on, and freezes the base.

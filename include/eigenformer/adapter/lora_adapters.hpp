@@ -56,9 +56,13 @@ class LoraAdapters {
   const LoraAdapter<T>& adapter(std::size_t i) const { return entries_.at(i).adapter; }
   /// The adapter of that name.
   LoraAdapter<T>& adapter(std::string_view name) { return entries_[position(name)].adapter; }
+  /// The same to read.
   const LoraAdapter<T>& adapter(std::string_view name) const { return entries_[position(name)].adapter; }
+  /// Whether there is one of that name.
   bool has_adapter(std::string_view name) const { return find(name) < entries_.size(); }
+  /// What it does in forward.
   AdapterState state(std::string_view name) const { return entries_[position(name)].state; }
+  /// How much of it is added.
   double adapter_weight(std::string_view name) const { return entries_[position(name)].weight; }
   /// Whether any adapter is active or merged.
   bool adapted() const {
@@ -93,6 +97,7 @@ class LoraAdapters {
       if (entry.state != AdapterState::merged) entry.state = named(entry) ? AdapterState::active : AdapterState::idle;
     }
   }
+  /// The same of names in braces.
   void activate(std::initializer_list<std::string_view> names) { activate(std::span(names.begin(), names.size())); }
   /// How much of the adapter is added: 1 at first, 0 for nothing.
   void set_adapter_weight(std::string_view name, double weight) {
@@ -133,6 +138,7 @@ class LoraAdapters {
   }
   /// Throws what merge() would throw, and writes nothing.
   void check_merge() const { merged_weight(all_merged()); }
+  /// Throws what merge(name) would throw, and writes nothing.
   void check_merge(std::string_view name) const { merged_weight(with(mergeable(name), AdapterState::merged)); }
 
   /// Calls visit(name, adapter) for each.
@@ -141,17 +147,22 @@ class LoraAdapters {
   }
 
  protected:
+  /// An adapter and what it does.
   struct Entry {
-    LoraAdapter<T> adapter;
-    AdapterState state = AdapterState::active;
+    LoraAdapter<T> adapter;                     ///< its weights
+    AdapterState state = AdapterState::active;  ///< what it does
     double weight = 1;
 
+    /// Whether forward adds its product.
     bool acts() const { return state == AdapterState::active; }
   };
+  /// All of them, in the order in which they were added.
   const std::vector<Entry>& entries() const { return entries_; }
+  /// The same to write.
   std::vector<Entry>& entries() { return entries_; }
   /// The base's weight without adapters.
   const Matrix<Stored>& original() const { return original_ ? *original_ : self().base.weight.value; }
+  /// Throws unless all, which are public and may have been replaced, fit the base.
   void check_adapters() const {
     for (const Entry& entry : entries_) self().check(entry.adapter);
   }

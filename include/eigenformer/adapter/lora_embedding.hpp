@@ -30,18 +30,19 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   static constexpr bool merges = true;  ///< whether adapters can be merged into the base
   /// What one adapter keeps.
   struct AdapterCache {
-    Buffer<T> h;  ///< [N, rank], scaled; empty while B is frozen
-    AdapterState state = AdapterState::idle;
+    Buffer<T> h;                              ///< [N, rank], scaled; empty while B is frozen
+    AdapterState state = AdapterState::idle;  ///< in forward
   };
   struct Cache {
     typename Embedding<T, Stored>::Cache base;
-    Buffer<TokensView::Token> tokens;  ///< [N], empty while every A is frozen or idle
-    std::vector<AdapterCache> adapters;
-    Index rows = 0;  ///< N
+    Buffer<TokensView::Token> tokens;    ///< [N], empty while every A is frozen or idle
+    std::vector<AdapterCache> adapters;  ///< of each in their order
+    Index rows = 0;                      ///< N
   };
 
   /// The base as it would start, without adapters.
   Lora(const Options& options, Random random) : base(options, std::move(random)) {}
+  /// Over a given base.
   explicit Lora(Embedding<T, Stored> given) : base(std::move(given)) {}
 
   Index vocabulary() const { return base.vocabulary(); }
@@ -50,6 +51,7 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   requires std::is_convertible_v<const Tokens&, TokensView>
   auto output_like(const Tokens& tokens) const { return base.output_like(tokens); }
 
+  /// What it has of adapters.
   using Adapters = LoraAdapters<Lora, T, Stored>;
   using Adapters::add;
   /// Adds a new adapter, which is active from now on, and freezes the base.

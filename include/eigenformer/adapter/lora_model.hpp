@@ -9,22 +9,22 @@ namespace eigenformer::inline EIGENFORMER_ABI::lora {
 
 /// Rank and alpha of the layers that a target names, where they differ from the rest.
 struct TargetOptions {
-  std::string target;
+  std::string target;  ///< the end of a layer's name
   std::optional<Index> rank{};
-  std::optional<double> alpha{};
+  std::optional<double> alpha{};  ///< the common one if not given
 };
 
 /// What `attach` adds, and where. A target is the end of a layer's dotted name in whole parts: "query" is every query,
 /// "layers.0.attention.query" the first one; it is no pattern.
 struct AttachOptions {
   Index rank = 8;
-  double alpha = 8;
-  LoraScaling scaling = AlphaOverRank{};
+  double alpha = 8;                       ///< the factor is alpha / rank, or as scaling says
+  LoraScaling scaling = AlphaOverRank{};  ///< how rank and alpha make the factor
   double dropout = 0;
-  std::optional<LearnedMagnitude> magnitude{};
-  std::vector<std::string> targets = {};       ///< every layer that can carry an adapter if empty
-  std::vector<TargetOptions> exceptions = {};  ///< of those that name a layer the longest target counts
-  std::string name = "default";                ///< of the adapter
+  std::optional<LearnedMagnitude> magnitude{};  ///< with it adapters are DoRA
+  std::vector<std::string> targets = {};        ///< every layer that can carry an adapter if empty
+  std::vector<TargetOptions> exceptions = {};   ///< of those that name a layer the longest target counts
+  std::string name = "default";                 ///< of the adapter
 };
 
 namespace detail {
@@ -250,6 +250,7 @@ struct TrainableShare {
   Index trainable = 0;  ///< values of parameters that are trained
   Index all = 0;        ///< values of all parameters
 
+  /// trainable of all.
   double percent() const { return all == 0 ? 0 : 100 * static_cast<double>(trainable) / static_cast<double>(all); }
   /// As PEFT prints it: `trainable params: 294912 || all params: 124734720 || trainable%: 0.2364`.
   friend std::ostream& operator<<(std::ostream& out, const TrainableShare& share) {

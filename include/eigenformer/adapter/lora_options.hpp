@@ -25,9 +25,9 @@ struct LearnedMagnitude {};
 
 /// What one adapter is made from.
 struct LoraOptions {
-  Index rank = 8;    ///< of the product B A
-  double alpha = 8;  ///< the factor is alpha / rank, or as scaling says
-  LoraScaling scaling = AlphaOverRank{};
+  Index rank = 8;                               ///< of the product B A
+  double alpha = 8;                             ///< the factor is alpha / rank, or as scaling says
+  LoraScaling scaling = AlphaOverRank{};        ///< how rank and alpha make the factor
   double dropout = 0;                           ///< rate at which the adapter's inputs are dropped in training
   std::optional<LearnedMagnitude> magnitude{};  ///< with it the adapter is DoRA
 };
