@@ -1,25 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-#include "conformance/table.hpp"
+#include "conformance/subject.hpp"
 
 #include <gtest/gtest.h>
 
 #include <set>
-
-namespace conformance {
-
-template <>
-const std::vector<Row<float>>& rows<float>() {
-  static const std::vector<Row<float>> all = table<float>();
-  return all;
-}
-template <>
-const std::vector<Row<double>>& rows<double>() {
-  static const std::vector<Row<double>> all = table<double>();
-  return all;
-}
-
-}  // namespace conformance
 
 TEST(ConformanceTable, has_every_block_once_for_float_and_double) {
   const auto& single = conformance::rows<float>();
