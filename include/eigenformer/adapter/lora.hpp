@@ -166,35 +166,21 @@ class Lora : public Block<Lora<Base>>,
   }
   void keep(ConstRowsView<Scalar> x, Cache& cache) const {
     cache.rows = x.rows();
-    cache.adapters.resize(this->entries().size());
-    Index kept = 0;
-    for (std::size_t i = 0; i < cache.adapters.size(); ++i) {
-      const Entry& entry = this->entries()[i];
-      cache.adapters[i].state = entry.state;
-      if (entry.acts() && entry.adapter.a.trainable) kept = x.rows();
-    }
+    const Index kept = this->remember(cache.adapters) ? x.rows() : 0;
     cache.x.resize(kept, input_features()) = x.topRows(kept);
   }
   void check_kept(ConstRowsView<Scalar> dy, const Cache& cache) const {
     require(dy.rows() == cache.rows, block, "expected dy with the ", cache.rows, " rows of forward, got shape ",
             dy.shape());
-    const auto& entries = this->entries();
-    require<ValueError>(cache.adapters.size() == entries.size(), block, "expected the ", cache.adapters.size(),
-                        " adapters of forward, got ", entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      const LoraAdapter<Scalar>& adapter = entries[i].adapter;
+    this->require_remembered(cache.adapters, [&](std::size_t i) {
+      const LoraAdapter<Scalar>& adapter = this->entries()[i].adapter;
       const AdapterCache& kept = cache.adapters[i];
-      const bool same = (kept.state == AdapterState::active) == entries[i].acts();
-      require<ValueError>(same, block, "adapter \"", adapter.name, "\" was switched or merged after forward");
-      if (!entries[i].acts()) continue;
-      const bool all = (!adapter.a.trainable || cache.x.size() == cache.rows * input_features()) &&
-                       (!adapter.b.trainable || kept.h.size() == cache.rows * adapter.options.rank) &&
-                       (!adapter.magnitude ||
-                        (kept.norms.size() == output_features() &&
-                         (!adapter.magnitude->trainable || kept.result.size() == cache.rows * output_features())));
-      require<ValueError>(all, block, "expected what adapter \"", adapter.name,
-                          "\" read in the cache, but it was frozen in forward");
-    }
+      if (adapter.a.trainable && cache.x.size() != cache.rows * input_features()) return false;
+      if (adapter.b.trainable && kept.h.size() != cache.rows * adapter.options.rank) return false;
+      if (!adapter.magnitude) return true;
+      return kept.norms.size() == output_features() &&
+             (!adapter.magnitude->trainable || kept.result.size() == cache.rows * output_features());
+    });
   }
 
   /// Memory of the cache if it is to be kept, else of the scope.

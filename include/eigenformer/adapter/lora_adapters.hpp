@@ -167,6 +167,31 @@ class LoraAdapters {
     for (const Entry& entry : entries_) self().check(entry.adapter);
   }
 
+  /// Notes in a cache what each does, and returns whether one that acts trains its A.
+  template <class Cache>
+  bool remember(std::vector<Cache>& kept) const {
+    kept.resize(entries_.size());
+    bool trains = false;
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      kept[i].state = entries_[i].state;
+      trains = trains || (entries_[i].acts() && entries_[i].adapter.a.trainable);
+    }
+    return trains;
+  }
+  /// Throws unless they do what they did in forward, and complete(i), the i-th acts and all that it needs was kept.
+  template <class Cache, class Complete>
+  void require_remembered(const std::vector<Cache>& kept, const Complete& complete) const {
+    require<ValueError>(kept.size() == entries_.size(), Derived::block, "expected the ", kept.size(),
+                        " adapters of forward, got ", entries_.size());
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      const bool same = (kept[i].state == AdapterState::active) == entries_[i].acts();
+      require<ValueError>(same, Derived::block, "adapter \"", entries_[i].adapter.name,
+                          "\" was switched or merged after forward");
+      require<ValueError>(!entries_[i].acts() || complete(i), Derived::block, "expected what adapter \"",
+                          entries_[i].adapter.name, "\" read in the cache, but it was frozen in forward");
+    }
+  }
+
  private:
   using States = std::vector<AdapterState>;
 

@@ -139,32 +139,17 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   static T factor(const Entry& entry) { return static_cast<T>(entry.weight * entry.adapter.scale()); }
   void keep(TokensView tokens, Cache& cache) const {
     cache.rows = tokens.size();
-    cache.adapters.resize(this->entries().size());
-    Index kept = 0;
-    for (std::size_t i = 0; i < cache.adapters.size(); ++i) {
-      const Entry& entry = this->entries()[i];
-      cache.adapters[i].state = entry.state;
-      if (entry.acts() && entry.adapter.a.trainable) kept = tokens.size();
-    }
+    const Index kept = this->remember(cache.adapters) ? tokens.size() : 0;
     std::copy_n(tokens.data(), kept, cache.tokens.resize(kept));
   }
   void check_kept(ConstRowsView<T> dy, const Cache& cache) const {
     require(dy.rows() == cache.rows, block, "expected dy with a row for each of ", cache.rows, " tokens, got shape ",
             dy.shape());
-    const auto& entries = this->entries();
-    require<ValueError>(cache.adapters.size() == entries.size(), block, "expected the ", cache.adapters.size(),
-                        " adapters of forward, got ", entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      const LoraAdapter<T>& adapter = entries[i].adapter;
-      const AdapterCache& kept = cache.adapters[i];
-      require<ValueError>((kept.state == AdapterState::active) == entries[i].acts(), block, "adapter \"", adapter.name,
-                          "\" was switched or merged after forward");
-      const bool all =
-          !entries[i].acts() || ((!adapter.a.trainable || cache.tokens.size() == cache.rows) &&
-                                 (!adapter.b.trainable || kept.h.size() == cache.rows * adapter.options.rank));
-      require<ValueError>(all, block, "expected what adapter \"", adapter.name,
-                          "\" read in the cache, but it was frozen in forward");
-    }
+    this->require_remembered(cache.adapters, [&](std::size_t i) {
+      const LoraAdapter<T>& adapter = this->entries()[i].adapter;
+      return (!adapter.a.trainable || cache.tokens.size() == cache.rows) &&
+             (!adapter.b.trainable || cache.adapters[i].h.size() == cache.rows * adapter.options.rank);
+    });
   }
   /// sum += weight scale (B A)^T, for merging.
   void add_to(Matrix<T>& sum, const LoraAdapter<T>& adapter, double weight, Context& context) const {
