@@ -108,7 +108,8 @@ bool is_number(T gamma) {
 /// The larger, or NaN if one is.
 template <class T>
 T larger(T a, T b) {
-  return is_number(a) && (a > b || !is_number(b)) ? (is_number(b) ? a : b) : (is_number(a) ? b : a);
+  if (!is_number(a)) return a;
+  return is_number(b) && a > b ? a : b;
 }
 
 /// The codes of one row; zeros if gamma is zero or no number.
