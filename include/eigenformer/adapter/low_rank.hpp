@@ -33,15 +33,7 @@ void low_rank_up(ConstRowsView<T> h, ConstRowsView<T> b, RowsView<T> y, Context&
 template <class T, class Storage = T>
 void add_product(ConstRowsView<T> dy, ConstRowsView<std::type_identity_t<Storage>> weight, RowsView<T> dx,
                  Context& context) {
-  const kernels::Product<T, Storage> product = {.rows = dy.rows(),
-                                                .columns = weight.features(),
-                                                .depth = dy.features(),
-                                                .a = kernels::plain(dy.data(), dy.stride()),
-                                                .b = kernels::plain(weight.data(), weight.stride()),
-                                                .c = dx.data(),
-                                                .c_stride = dx.stride(),
-                                                .destination = kernels::Destination::accumulate};
-  kernels::gemm(product, context);
+  linear_backward_input<T, Storage>(dy, weight, dx, context, kernels::Destination::accumulate);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -36,17 +36,18 @@ void linear(ConstRowsView<T> x, ConstRowsView<std::type_identity_t<Storage>> wei
   kernels::gemm(product, context, kernels::AddBias<T>{bias.empty() ? nullptr : bias.data()});
 }
 
-/// dx = dy W.   dy: [N, out]    weight: [out, in]    dx: [N, in]
+/// dx = dy W, or dx += dy W.   dy: [N, out]    weight: [out, in]    dx: [N, in]
 template <class T, class Storage = T>
 void linear_backward_input(ConstRowsView<T> dy, ConstRowsView<std::type_identity_t<Storage>> weight, RowsView<T> dx,
-                           Context& context) {
+                           Context& context, kernels::Destination destination = kernels::Destination::overwrite) {
   const kernels::Product<T, Storage> product = {.rows = dy.rows(),
                                                 .columns = weight.features(),
                                                 .depth = dy.features(),
                                                 .a = kernels::plain(dy.data(), dy.stride()),
                                                 .b = kernels::plain(weight.data(), weight.stride()),
                                                 .c = dx.data(),
-                                                .c_stride = dx.stride()};
+                                                .c_stride = dx.stride(),
+                                                .destination = destination};
   kernels::gemm(product, context);
 }
 
