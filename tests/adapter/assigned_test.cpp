@@ -3,7 +3,9 @@
 #include <eigenformer/adapter/assigned.hpp>
 
 #include <eigenformer/adapter/lora.hpp>
+#include <eigenformer/adapter/lora_attach.hpp>
 #include <eigenformer/adapter/lora_embedding.hpp>
+#include <eigenformer/adapter/lora_parameters.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/linear/bit_linear.hpp>
 #include <eigenformer/linear/packed_linear.hpp>
