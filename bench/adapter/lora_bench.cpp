@@ -63,7 +63,7 @@ class Adapted {
   }
   void mixed(ef::Context& context) {
     names_ = numbers_->names;
-    const ef::lora::Assigned assigned(context, numbers_->layer, names_);
+    const ef::Assigned assigned(context, numbers_->layer, names_);
     numbers_->layer.forward(numbers_->x, y_, context);
   }
   void one_by_one(ef::Context& context) {

@@ -14,6 +14,7 @@
 #include <eigenformer/adapter/lora_options.hpp>
 #include <eigenformer/adapter/lora_parameters.hpp>
 #include <eigenformer/adapter/low_rank.hpp>
+#include <eigenformer/adapter/named_prefixes.hpp>
 #include <eigenformer/adapter/prefix.hpp>
 #include <eigenformer/adapter/prefix_mlp.hpp>
 #include <eigenformer/adapter/prefixes_of.hpp>
