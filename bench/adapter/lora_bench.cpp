@@ -164,7 +164,7 @@ const bool planned = [] {
     plan_forward("the same, one by one", size, &Adapted::one_by_one, size.adapters);
   }
   plan_forward("linear, merged with LoRA", grid::adapted[0], &Merged::merged, 0);
-  plan_forward("the same without Lora around it", grid::adapted[0], &Merged::base, 0);
+  plan_forward("linear, merged, by Linear", grid::adapted[0], &Merged::base, 0);
   for (const grid::Training& size : grid::training) {
     const double tokens = double(size.batch * size.tokens);
     const Index kv = size.dim / size.heads * size.kv_heads;

@@ -82,7 +82,7 @@ const bool planned = [] {
     Entry<TrainingStep<Model>>({.name = "decoder, training step",
                                 .shape = size.shape(),
                                 .cost = {tokens * (6 * parameters_of(size) + 12 * scores), 0, 0}},
-                               size, parameters_of(size))
+                               size, parameters_of(size) + static_cast<double>((2 * size.layers + 1) * size.dim))
         .ours(&TrainingStep<Model>::step, one_and_two_threads());
   }
   return true;

@@ -33,6 +33,7 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// @endcode
 class Assigned {
  public:
+  /// A name for each sequence, of what the model has.
   template <class Model>
   Assigned(Context& context, const Model& model, std::vector<std::string> names, std::vector<Index> lengths = {})
       : context_(context), before_(context.labels()), labels_({std::move(names), std::move(lengths)}) {
@@ -46,7 +47,8 @@ class Assigned {
  private:
   template <class Model>
   void check(const Model& model) const {
-    const auto& [names, lengths] = labels_;
+    const std::vector<std::string>& names = labels_.labels;
+    const std::vector<Index>& lengths = labels_.lengths;
     require<OptionError>(!names.empty(), "Assigned", "expected a name for at least one sequence");
     require<OptionError>(lengths.empty() || lengths.size() == names.size(), "Assigned", "expected the lengths of ",
                          names.size(), " sequences, got ", lengths.size());

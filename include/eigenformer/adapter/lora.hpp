@@ -39,8 +39,8 @@ struct PlainWeight<Linear<T, S>, T> : std::true_type {
 /// Without adapters it is the base to the bit, and its parameters have the base's names.
 ///   forward:   x [..., in] -> y [..., out], which may not overlap
 ///   a [rank, in]    b [out, rank]    magnitude [out]
-///   throws OptionError for options out of range, a magnitude over a base without a plain weight, ShapeError for what
-///          does not fit, ValueError if an adapter was switched, merged or thawed between forward and backward
+///   throws OptionError for options out of range, a magnitude over a base without a plain weight, ShapeError for what does
+///          not fit, ValueError if an adapter was switched, merged or thawed between forward and backward
 /// @code
 /// ef::Lora<ef::Linear<float>> projection({.in_features = 7, .out_features = 5}, ef::Random(42));
 /// projection.add("summaries", {.rank = 2, .alpha = 4}, ef::Random(43));
@@ -67,7 +67,7 @@ class Lora : public Block<Lora<Base>>,
     Buffer<Scalar> h{};       ///< [its rows, rank], scaled; empty while B is frozen
     Buffer<Scalar> result{};  ///< [its rows, out], x V^T of DoRA; empty while the magnitude is frozen
     Buffer<Scalar> norms{};   ///< [out], |V| of DoRA
-    std::uint64_t seed = 0;
+    std::uint64_t seed = 0;   ///< of what was dropped
   };
   struct Cache {
     typename Base::Cache base;

@@ -16,8 +16,8 @@ enum class AdapterState { idle, active, merged };
 
 /// What a cache notes of every adapter.
 struct AdapterInForward {
-  AdapterState state = AdapterState::idle;
-  Buffer<RowRun> rows{};  ///< that it was applied to
+  AdapterState state = AdapterState::idle;  ///< in forward
+  Buffer<RowRun> rows{};                    ///< that it was applied to
 };
 
 /// The named adapters of one base, which are added, switched, weighted, merged and removed while the program runs. The

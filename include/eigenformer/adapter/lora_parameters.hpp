@@ -73,6 +73,7 @@ class AdapterParameters {
 template <class Model>
 class BaseParameters {
  public:
+  /// Of a model.
   explicit BaseParameters(Model& model) : model_(&model) {}
 
   template <class Visitor>

@@ -70,7 +70,7 @@ struct NamedPrefixes {
   /// One of them.
   struct Named {
     std::string name;
-    Prefix<T> prefix;
+    Prefix<T> prefix;  ///< it
   };
 
   /// The prefix of that name, or nullptr.
