@@ -285,18 +285,11 @@ class Lora : public Block<Lora<Base>>,
       const Matrix<Scalar> scaled = static_cast<Scalar>(weight * adapter.scale()) * adapter.b.value;
       return add_product<Scalar>(scaled, adapter.a.value, sum, context);
     }
-    const auto& original = this->original();
-    Matrix<Scalar> adapted(sum.rows(), sum.cols());
-    std::transform(original.data(), original.data() + original.size(), adapted.data(),
-                   [](Storage value) { return widened<Scalar>(value); });
-    sum -= static_cast<Scalar>(weight) * adapted;
-    const Matrix<Scalar> scaled = static_cast<Scalar>(adapter.scale()) * adapter.b.value;
-    add_product<Scalar>(scaled, adapter.a.value, adapted, context);
-    Vector<Scalar> norms(sum.rows());
-    Vector<Scalar> factors(sum.rows());
-    row_norms(adapter, norms.data(), context);
-    row_factors<Scalar>(adapter.magnitude->values(), norms.data(), static_cast<Scalar>(weight), factors.data());
-    sum += factors.asDiagonal() * adapted;
+    if constexpr (merges) {
+      add_decomposed<Scalar, Storage>(this->original(), adapter.a.value, adapter.b.value,
+                                      static_cast<Scalar>(adapter.scale()), adapter.magnitude->values(),
+                                      static_cast<Scalar>(weight), sum, context);
+    }
   }
 };
 
