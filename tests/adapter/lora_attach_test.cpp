@@ -77,6 +77,17 @@ TEST(LoraAttach, refuses_what_matches_nothing_and_changes_nothing) {
   EXPECT_EQ(ef::lora::trainable_share(m).percent(), 100) << "nothing was frozen";
 }
 
+TEST(LoraAttach, starts_from_the_random_numbers_given) {
+  const auto start = [](auto... random) {
+    Model m = model();
+    ef::lora::attach(m, {.rank = 2, .targets = {"query"}}, random...);
+    return ef::Matrix<float>(m.layers[1].attention.query.adapter("default").a.value);
+  };
+  EXPECT_TRUE(support::bit_equal(start(ef::Random(5)), start(ef::Random(5))));
+  EXPECT_FALSE(support::bit_equal(start(ef::Random(5)), start(ef::Random(6))));
+  EXPECT_TRUE(support::bit_equal(start(), start())) << "the same in every run if none are given";
+}
+
 TEST(LoraAttach, trains_the_biases_chosen) {
   Model none = model(), layers = model(), all = model();
   ef::lora::attach(none, {.rank = 2, .targets = {"query"}}, ef::Random(1));

@@ -72,7 +72,8 @@ void train_biases(Model& model) {
 }  // namespace detail
 
 /// Adds an adapter to every Lora of the model that a target names, and freezes all else but the biases chosen. What each
-/// starts from depends on the random generator and the order of the model's layers alone.
+/// starts from depends on the random generator, the same in every run if none is given, and the order of the model's
+/// layers alone.
 ///   throws OptionError for options out of range, or a target or exception that no layer matches; ValueError if a layer
 ///          has an adapter of that name already. In each case the model is as it was
 /// @code
@@ -82,7 +83,7 @@ void train_biases(Model& model) {
 /// ef::lora::merge(model);
 /// @endcode
 template <class Model>
-void attach(Model& model, const AttachOptions& options, Random random) {
+void attach(Model& model, const AttachOptions& options, Random random = Random(0)) {
   std::vector<char> used(options.targets.size());
   std::vector<char> used_exceptions(options.exceptions.size());
   std::vector<std::optional<LoraOptions>> chosen;
