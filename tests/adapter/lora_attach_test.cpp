@@ -80,7 +80,7 @@ TEST(LoraAttach, refuses_what_matches_nothing_and_changes_nothing) {
 TEST(LoraAttach, starts_from_the_random_numbers_given) {
   const auto start = [](auto... random) {
     Model m = model();
-    ef::lora::attach(m, {.rank = 2, .targets = {"query"}}, random...);
+    ef::lora::attach(m, {.rank = 2, .targets = {"query"}}, std::move(random)...);
     return ef::Matrix<float>(m.layers[1].attention.query.adapter("default").a.value);
   };
   EXPECT_TRUE(support::bit_equal(start(ef::Random(5)), start(ef::Random(5))));
