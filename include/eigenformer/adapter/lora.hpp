@@ -77,7 +77,7 @@ class Lora : public Block<Lora<Base>>,
   };
 
   /// The base as it would start, without adapters.
-  Lora(const Options& options, Random random) : base(options, std::move(random)) {}
+  Lora(const Options& options, Random random) : base(options, Random(random)) {}
   /// Over a given base.
   explicit Lora(Base given) : base(std::move(given)) {}
 

@@ -38,7 +38,7 @@ class PackedBitLinear : public Block<PackedBitLinear<T, Weights, Norm, Activatio
 
   /// Random start values, as a block makes its projections before they are assigned.
   PackedBitLinear(const Options& options, Random random)
-      : PackedBitLinear(BitLinear<T, Weights, Norm, Activations>(options, std::move(random))) {}
+      : PackedBitLinear(BitLinear<T, Weights, Norm, Activations>(options, Random(random))) {}
   /// A snapshot of the layer.
   explicit PackedBitLinear(const BitLinear<T, Weights, Norm, Activations>& layer)
       : PackedBitLinear(codes_of(layer), layer.bias ? std::optional(layer.bias->value) : std::nullopt, layer.norm,
