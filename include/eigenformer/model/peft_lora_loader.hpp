@@ -20,8 +20,8 @@ class LoraLoader {
   using T = scalar_of<Model>;
 
  public:
-  LoraLoader(const Source& file, const PeftLoraConfig& config, Model& model, const LoadOptions& options)
-      : file_(file), config_(config), model_(model), options_(options) {}
+  LoraLoader(const Source& file, PeftLoraConfig config, Model& model, LoadOptions options)
+      : file_(file), config_(std::move(config)), model_(model), options_(std::move(options)) {}
 
   /// `disagreement` receives a line for each thing that does not fit.
   Result<void> load(std::string& disagreement) {
@@ -177,9 +177,9 @@ class LoraLoader {
   }
 
   const Source& file_;
-  const PeftLoraConfig& config_;
+  PeftLoraConfig config_;
   Model& model_;
-  const LoadOptions& options_;
+  LoadOptions options_;
   std::vector<std::string> modules_;                     // of each Lora in the model's order, empty if it has no name
   std::vector<std::optional<LoraAdapter<T>>> adapters_;  // of each that is adapted
 };

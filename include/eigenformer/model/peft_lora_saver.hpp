@@ -17,7 +17,7 @@ namespace eigenformer::inline EIGENFORMER_ABI::peft::detail {
 template <class Model>
 class LoraSaver {
  public:
-  LoraSaver(const Model& model, const SaveOptions& options) : model_(model), options_(options) {
+  LoraSaver(const Model& model, SaveOptions options) : options_(std::move(options)) {
     model.visit_parameters(Visitor{*this});
   }
 
@@ -119,8 +119,7 @@ class LoraSaver {
     return module;
   }
 
-  const Model& model_;
-  const SaveOptions& options_;
+  SaveOptions options_;
   PeftModules modules_;  // of the model, whether or not they can carry adapters
   PeftModules adapted_;  // of them
   std::vector<std::pair<std::string, Index>> ranks_;
