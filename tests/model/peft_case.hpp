@@ -83,6 +83,12 @@ std::string message_of(const auto& call) {
   return "nothing thrown";
 }
 
+/// What a file says.
+inline std::string text_of(const std::filesystem::path& path) {
+  const support::Bytes bytes = support::read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 /// An adapter's folder. Fields and tensors may be changed before it is written.
 struct Folder {
   std::map<std::string, std::string> config;
