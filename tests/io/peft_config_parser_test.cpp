@@ -65,10 +65,30 @@ TEST(PeftConfigParser, one_error_lists_everything) {
 
 TEST(PeftConfigParser, a_list_of_a_hundred_problems_ends) {
   std::string text = "{\"peft_type\": \"LORA\"";
-  for (int i = 0; i < 30'000; ++i) text += ", \"f" + std::to_string(i) + "\": 1";
+  for (int i = 0; i < 999; ++i) text += ", \"f" + std::to_string(i) + "\": 1";
   const Judged judged = judge(text + "}");
   EXPECT_EQ(std::count(judged.problems.begin(), judged.problems.end(), '\n'), 101);
   EXPECT_TRUE(judged.problems.ends_with("\n  and more"));
+}
+
+// L17: nothing that a megabyte can hold grows beyond reason.
+TEST(PeftConfigParser, counts_of_names_and_fields_are_limited) {
+  const auto config = [](int fields, int targets, int patterns) {
+    std::string text = "{\"peft_type\": \"LORA\", \"target_modules\": [\"q\"";
+    for (int i = 1; i < targets; ++i) text += ", \"" + std::to_string(i) + "\"";
+    text += "], \"rank_pattern\": {\"q\": 1";
+    for (int i = 1; i < patterns; ++i) text += ", \"" + std::to_string(i) + "\": 1";
+    text += "}";
+    for (int i = 3; i < fields; ++i) text += ", \"" + std::to_string(i) + "\": null";
+    return text + "}";
+  };
+  const Judged most = judge(config(1000, 10'000, 10'000));
+  EXPECT_EQ(most.fault + most.problems, "");
+  EXPECT_NE(judge(config(1001, 1, 1)).fault.find("expected at most 1000 fields"), std::string::npos);
+  EXPECT_NE(
+      judge(config(3, 10'001, 1)).problems.find("target_modules: expected \"all-linear\" or a list of up to 10000"),
+      std::string::npos);
+  EXPECT_EQ(judge(config(3, 1, 50'000)).problems, "\n  rank_pattern: expected at most 10000 names");
 }
 
 // P2: the same whatever the order of keys is, in the object and in its patterns.

@@ -165,8 +165,8 @@ TEST(PeftConfigReader, says_of_every_field_whether_it_can_be_honoured) {
   const std::string alpha = "expected a number above 0 and up to 1e6";
   const std::string dropout = "expected a number of at least 0 and below 1";
   const std::string truth = "expected true or false";
-  const std::string targets = "expected a list of names, or \"all-linear\"; no regular expression";
-  const std::string excluded = "expected a list of names, each of 1 to 4096 bytes";
+  const std::string targets = "expected \"all-linear\" or a list of up to 10000 names, no regular expression";
+  const std::string excluded = "expected a list of up to 10000 names of 1 to 4096 bytes";
   const std::string nothing = "expected nothing, null or false, as it is not implemented";
   const std::string start =
       "expected true, false, \"gaussian\", \"eva\" or \"orthogonal\", which leave the base as it is";

@@ -16,6 +16,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 struct PeftLimits {
   static constexpr std::uint64_t bytes = 1'000'000;         ///< of the file
   static constexpr std::size_t name_bytes = 4096;           ///< of a module's name
+  static constexpr std::size_t names = 10'000;              ///< in one list or pattern
+  static constexpr std::size_t fields = 1000;               ///< of the configuration
   static constexpr Index rank = 65536;                      ///< of a product B A
   static constexpr double alpha = 1e6;                      ///< of a scale alpha / rank
   static constexpr Index virtual_tokens = Index(1) << 20U;  ///< of a prefix or prompt

@@ -41,9 +41,10 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
  private:
   static constexpr int most_lines = 100;  // of problems
   static constexpr std::string_view rank_range = "an integer in 1 .. 65536";
-  static constexpr std::string_view name_list = "a list of names, each of 1 to 4096 bytes";
+  static constexpr std::string_view name_list = "a list of up to 10000 names of 1 to 4096 bytes";
 
   bool kind() {
+    if (keys_.size() == PeftLimits::fields) return not_json("expected at most 1000 fields");
     keys_.emplace_back(key_);
     if (key_ != "peft_type") return skip();
     field_ = key_;
@@ -167,7 +168,8 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
 
   bool targets(PeftModules& modules) {
     if (again(read_word("all-linear"))) return true;
-    return (names(modules) && !modules.empty()) || wrong("a list of names, or \"all-linear\"; no regular expression");
+    return (names(modules) && !modules.empty()) ||
+           wrong("\"all-linear\" or a list of up to 10000 names, no regular expression");
   }
   bool names(PeftModules& modules) {
     if (!scanner_.take('[')) return false;
@@ -175,6 +177,7 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
     do {
       std::size_t length = 0;
       if (scanner_.string(key_text_, length) != JsonFault::none || length == 0) return false;
+      if (modules.size() == PeftLimits::names) return false;
       modules.emplace(key_text_.data(), length);
     } while (scanner_.take(','));
     return scanner_.take(']');
@@ -183,7 +186,11 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
   bool exceptions(PeftExceptions<Value>& values, const auto& read) {
     if (null()) return true;
     if (scanner_.peek() != '{') return wrong("an object of names and numbers");
+    std::size_t count = 0;
     const bool json = object([&] {
+      entry_.reset();
+      if (count++ == PeftLimits::names) problem("expected at most 10000 names");
+      if (count > PeftLimits::names) return skip();
       entry_ = key_;
       begin_value();
       std::string module;
