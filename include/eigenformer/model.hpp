@@ -28,5 +28,6 @@
 #include <eigenformer/model/peft_lora_saver.hpp>
 #include <eigenformer/model/peft_options.hpp>
 #include <eigenformer/model/peft_prefix.hpp>
+#include <eigenformer/model/peft_prompt.hpp>
 #include <eigenformer/model/prompts.hpp>
 #include <eigenformer/model/search_options.hpp>

@@ -7,47 +7,15 @@
 #include <eigenformer/model/peft_lora_loader.hpp>
 #include <eigenformer/model/peft_lora_saver.hpp>
 #include <eigenformer/model/peft_prefix.hpp>
+#include <eigenformer/model/peft_prompt.hpp>
 
 #include <string>
-#include <utility>
 
 namespace eigenformer::inline EIGENFORMER_ABI::peft {
 
 // Adapters in the files of HuggingFace's PEFT: a folder with adapter_config.json and adapter_model.safetensors.
 
 namespace detail {
-
-/// A model that is the PromptTuning itself.
-template <class Model>
-concept Prompted = requires(Model& model) {
-  model.prompt.value;
-  model.body;
-};
-
-template <class Model>
-Result<void> load_prompt(const TensorSource auto& file, const PeftPromptConfig& config, Model& model,
-                         const LoadOptions& options, std::string& disagreement) {
-  if constexpr (Prompted<Model>) {
-    using T = scalar_of<Model>;
-    const Shape shape = {config.virtual_tokens, model.prompt.value.cols()};
-    const std::string tensor(prompt_tensor);
-    eigenformer::detail::CheckpointComparison comparison;
-    comparison.template expect<T>(file, tensor, shape);
-    disagreement = comparison.disagreement(file, {});
-    if (config.features != 0 && config.features != shape[1]) {
-      disagreement += "\n  expected token_dim " + std::to_string(shape[1]) + ", got " + std::to_string(config.features);
-    }
-    if (!disagreement.empty()) return eigenformer::detail::other_tensors();
-    Parameter<T, 2> prompt(Matrix<T>(shape[0], shape[1]));
-    if (Result<void> read = file.template try_read<T>(tensor, shape, prompt.values(), options.read); !read) return read;
-    set_training(model, Training::frozen);
-    model.prompt = std::move(prompt);
-    return {};
-  } else {
-    disagreement = "\n  the model is no PromptTuning";
-    return eigenformer::detail::other_tensors();
-  }
-}
 
 template <class Model>
 Result<void> load(const TensorSource auto& file, const PeftConfig& config, Model& model, const LoadOptions& options,
@@ -103,7 +71,7 @@ inline void raise_fault(const Result<void>& done, const std::string& list, const
   if (!done) raise(FileError(done.fault(), folder.string(), list));
 }
 /// The fault with as much of the list as it has room for.
-inline Result<void> with_list(Result<void> done, const std::string& list) {
+inline Result<void> with_list(const Result<void>& done, const std::string& list) {
   if (done || list.empty()) return done;
   FileFault fault = done.fault();
   fault.reason.append(list);
@@ -176,8 +144,8 @@ void load(const FilePath& folder, Model& model, const LoadOptions& options = {})
 template <class Model>
 Result<void> try_load(const FilePath& folder, Model& model, const LoadOptions& options = {}) {
   std::string list;
-  Result<void> done = detail::load(folder, model, options, list);
-  return detail::with_list(std::move(done), list);
+  const Result<void> done = detail::load(folder, model, options, list);
+  return detail::with_list(done, list);
 }
 
 /// Writes the adapter of that name of a model, all that PEFT needs to load it, into an existing folder. Each file is
@@ -194,8 +162,8 @@ void save_lora(const FilePath& folder, const Model& model, const SaveOptions& op
 template <class Model>
 Result<void> try_save_lora(const FilePath& folder, const Model& model, const SaveOptions& options = {}) {
   std::string list;
-  Result<void> done = detail::save_lora(folder, model, options, list);
-  return detail::with_list(std::move(done), list);
+  const Result<void> done = detail::save_lora(folder, model, options, list);
+  return detail::with_list(done, list);
 }
 
 /// Writes all prefixes of a model, in the same manner. They must be of one length, with as many heads and features in every
@@ -212,8 +180,8 @@ template <class Model>
 Result<void> try_save_prefixes(const FilePath& folder, const Model& model,
                                const SaveOptions& options = {.description = {.task = "CAUSAL_LM"}}) {
   std::string list;
-  Result<void> done = detail::save_prefixes(folder, model, options, list);
-  return detail::with_list(std::move(done), list);
+  const Result<void> done = detail::save_prefixes(folder, model, options, list);
+  return detail::with_list(done, list);
 }
 
 /// Writes a prompt, in the same manner.
@@ -229,8 +197,8 @@ template <class Body>
 Result<void> try_save_prompt(const FilePath& folder, const PromptTuning<Body>& model,
                              const SaveOptions& options = {.description = {.task = "CAUSAL_LM"}}) {
   std::string list;
-  Result<void> done = detail::save_prompt(folder, model, options, list);
-  return detail::with_list(std::move(done), list);
+  const Result<void> done = detail::save_prompt(folder, model, options, list);
+  return detail::with_list(done, list);
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI::peft

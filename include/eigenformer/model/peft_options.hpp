@@ -33,6 +33,9 @@ inline constexpr std::string_view config_file = "adapter_config.json";
 /// How the tensors' file is called, without its ending.
 inline constexpr std::string_view tensors_file = "adapter_model";
 
+/// What prefixes and prompts are called in their file.
+inline constexpr std::string_view prompt_tensor = "prompt_embeddings";
+
 /// What the base's checkpoint calls the module of that name, or nothing if its table has no row for the module's weight.
 inline std::optional<std::string> module_name(const ParameterNames& names, const std::string& ours) {
   constexpr std::string_view ending = ".weight";

@@ -15,9 +15,6 @@ namespace eigenformer::inline EIGENFORMER_ABI::peft::detail {
 // Prefixes in a model and in PEFT's files, where the keys and values of all layers are one tensor, position by position:
 //   prompt_embeddings    [virtual tokens, layers 2 kv_heads head_dim],   k_1 v_1 ... k_L v_L
 
-/// What prefixes and prompts are called in their files.
-inline constexpr std::string_view prompt_tensor = "prompt_embeddings";
-
 template <class T, class Found>
 struct PrefixVisitor {
   template <class B>
