@@ -30,7 +30,7 @@ inline void expect_adapter(const nlohmann::json& tree, const PeftLoraConfig& lor
   const auto size = [&](const char* name) { return tree.contains(name) ? tree[name].size() : 0; };
   expect(lora.ranks.size() == size("rank_pattern") && lora.alphas.size() == size("alpha_pattern"), "patterns");
   for (const char* name : {"modules_to_save", "layers_to_transform", "lora_bias", "layer_replication", "unknown"}) {
-    expect(!tree.contains(name) || tree[name].empty() || tree[name] == false || tree[name] == "",
+    expect(!tree.contains(name) || tree[name].empty() || tree[name] == false || tree[name].dump() == "\"\"",
            "nothing is half loaded");
   }
 }

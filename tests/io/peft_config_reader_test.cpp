@@ -22,7 +22,8 @@ std::string text_of(Fields fields, const Fields& changed) {
   for (const auto& [name, value] : changed) fields[name] = value;
   std::string text = "{";
   for (const auto& [name, value] : fields) {
-    if (!value.empty()) text += (text.size() > 1 ? ",\n  \"" : "\n  \"") + name + "\": " + value;
+    if (value.empty()) continue;
+    text.append(text.size() > 1 ? ",\n  \"" : "\n  \"").append(name).append("\": ").append(value);
   }
   return text + "\n}";
 }
@@ -215,8 +216,10 @@ TEST(PeftConfigReader, says_of_every_field_whether_it_can_be_honoured) {
     for (const std::string& value : values) {
       std::string shown;
       for (const char character : value) shown += character == '\\' ? "\\x5c" : std::string(1, character);
-      if (shown.size() > 60) shown = shown.substr(0, 57) + "...";
-      cases.push_back({fields, name, value, name + (": " + expected) + ", got " + shown});
+      if (shown.size() > 60) shown.replace(57, shown.npos, "...");
+      std::string said = name;
+      said.append(": ").append(expected).append(", got ").append(shown);
+      cases.push_back({fields, name, value, said});
     }
   };
   refuse(lora, "r", rank,
@@ -267,13 +270,14 @@ TEST(PeftConfigReader, says_of_every_field_whether_it_can_be_honoured) {
   const std::string literal = "expected a name of 1 to 4096 bytes that is no regular expression";
   for (const char* pattern : {".*", "q.*", "(q|v)_proj", "layers.[0-3].q", "q_proj$", "q?", "q+", "q{2}", "layers\\\\d",
                               "a^b", "^", "", "\\\\.*q", "\\\\"}) {
-    std::string shown;
+    std::string value = "{\"";
+    std::string said = "rank_pattern \"";
     for (const char* at = pattern; *at != '\0'; ++at) {
       if (*at == '\\') ++at;
-      shown += *at == '\\' ? "\\x5c" : std::string(1, *at);
+      said += *at == '\\' ? "\\x5c" : std::string(1, *at);
     }
-    cases.push_back(
-        {lora, "rank_pattern", "{\"" + std::string(pattern) + "\": 3}", "rank_pattern \"" + shown + "\": " + literal});
+    value.append(pattern).append("\": 3}");
+    cases.push_back({lora, "rank_pattern", value, said.append("\": ").append(literal)});
   }
   const auto two = [&](const char* values, const std::string& said) {
     cases.push_back({lora, "alpha_pattern", values, said});

@@ -121,7 +121,8 @@ struct Folder {
   }
   const Folder& write() const {
     std::string text = "{";
-    for (const auto& [name, value] : config) text += (text.size() > 1 ? ", \"" : "\"") + name + "\": " + value;
+    for (const auto& [name, value] : config)
+      text.append(text.size() > 1 ? ", \"" : "\"").append(name).append("\": ").append(value);
     write_text(text + "}");
     write_tensors();
     return *this;

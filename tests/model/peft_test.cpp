@@ -64,11 +64,13 @@ TYPED_TEST(PeftOf, lora_comes_back_bit_by_bit) {
     ef::peft::load(directory.path(), loaded);
     EXPECT_EQ(values_of(loaded), values_of(saved));
     std::vector<ef::LoraOptions> of_saved, of_loaded;
-    for (auto [model, list] : {std::pair{&saved, &of_saved}, {&loaded, &of_loaded}}) {
-      ef::lora::visit_layers(*model, [&](const ef::Name&, const auto& layer) {
-        if (layer.has_adapter("default")) list->push_back(layer.adapter("default").options);
+    const auto collect = [](const Model& model, std::vector<ef::LoraOptions>& list) {
+      ef::lora::visit_layers(model, [&](const ef::Name&, const auto& layer) {
+        if (layer.has_adapter("default")) list.push_back(layer.adapter("default").options);
       });
-    }
+    };
+    collect(saved, of_saved);
+    collect(loaded, of_loaded);
     ASSERT_EQ(of_loaded.size(), of_saved.size());
     for (std::size_t i = 0; i < of_saved.size(); ++i) {
       EXPECT_EQ(of_loaded[i].rank, of_saved[i].rank);

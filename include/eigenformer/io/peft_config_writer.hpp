@@ -80,14 +80,14 @@ class BasicPeftConfigText {
   static std::string size(Index value) { return value == 0 ? "null" : number(value); }
   static std::string list(const PeftModules& modules) {
     std::string text;
-    for (const std::string& module : modules) text += (text.empty() ? "[" : ", ") + json_quoted(module);
+    for (const std::string& module : modules) text.append(text.empty() ? "[" : ", ").append(json_quoted(module));
     return text + "]";
   }
   template <class Value>
   static std::string object(const PeftExceptions<Value>& values) {
     std::string text = "{";
     for (const auto& [module, value] : values) {
-      text += (text.size() == 1 ? "" : ", ") + json_quoted(module) + ": " + number(value);
+      text.append(text.size() == 1 ? "" : ", ").append(json_quoted(module)).append(": ").append(number(value));
     }
     return text + "}";
   }
