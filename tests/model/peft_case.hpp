@@ -1,8 +1,9 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/adapter/lora_attach.hpp>
 #include <eigenformer/adapter/lora_embedding.hpp>
-#include <eigenformer/adapter/lora_model.hpp>
+#include <eigenformer/adapter/lora_parameters.hpp>
 #include <eigenformer/attention/multi_head_attention.hpp>
 #include <eigenformer/block/feed_forward.hpp>
 #include <eigenformer/block/pre_norm.hpp>

@@ -121,6 +121,10 @@ TEST(PeftLoraSaver, lists_what_a_file_cannot_say) {
             "\n  layers.0.attention.key: a file has one scaling for all modules, and magnitudes for all or none"
             "\n  output: a file has one scaling for all modules, and magnitudes for all or none"
             "\n  output: a file has one dropout for all modules");
+  model = adapted({.biases = ef::lora::LayerBiases{}, .targets = {"query"}});
+  EXPECT_EQ(problems(model),
+            "\n  layers.0.attention.query: its bias is trained beside the adapter, and a file has adapters alone"
+            "\n  layers.1.attention.query: its bias is trained beside the adapter, and a file has adapters alone");
   constexpr std::array<ef::NamePair, 1> table = {{{"layers.*.attention.key.weight", "h.*.k.weight"}}};
   EXPECT_EQ(problems(adapted({.targets = {"query", "key"}}), {.names = {.prefix = {}, .table = table}}),
             "\n  layers.0.attention.query: expected a name for it in the table"

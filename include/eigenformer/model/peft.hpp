@@ -150,8 +150,8 @@ Result<void> try_load(const FilePath& folder, Model& model, const LoadOptions& o
 
 /// Writes the adapter of that name of a model, all that PEFT needs to load it, into an existing folder. Each file is
 /// replaced at once; the configuration comes last. Whether the adapter is active, merged or weighted is no part of it.
-///   throws FileError that lists what PEFT's files cannot say: modules that differ in scaling, magnitude or dropout, or have
-///          no name in the table; and for files that cannot be written
+///   throws FileError that lists what PEFT's files cannot say: modules that differ in scaling, magnitude or dropout, whose
+///          biases are trained too, or that have no name in the table; and for files that cannot be written
 template <class Model>
 void save_lora(const FilePath& folder, const Model& model, const SaveOptions& options = {}) {
   std::string list;

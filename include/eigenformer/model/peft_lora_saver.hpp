@@ -81,6 +81,10 @@ class LoraSaver {
       if (!dropout_) dropout_ = config_.dropout = has.dropout;
       if (has.dropout != *dropout_) add_line(problems_, *module, "a file has one dropout for all modules");
     }
+    visit_learnable(layer.base, [&](const Name& part, const auto& parameter) {
+      if (parameter.trainable && lora::detail::is_target(part.str(), "bias"))
+        add_line(problems_, *module, "its bias is trained beside the adapter, and a file has adapters alone");
+    });
     if (has.rank != config_.rank) ranks_.emplace_back(*module, has.rank);
     if (has.alpha != config_.alpha) alphas_.emplace_back(*module, has.alpha);
     add_tensors<Layer>(*module, adapter);
