@@ -536,8 +536,9 @@ TEST(BatchNorm, rejects_lengths_that_do_not_fit) {
 
 TEST(BatchNorm, trains_with_the_same_bits_for_any_stride_alignment_and_number_of_threads) {
   support::Generator random(213);
-  for (const auto& [rows, features] :
+  for (const std::pair<Index, Index>& shape :
        {std::pair<Index, Index>{331, 127}, {5003, 67}}) {  // all rows at once, and in parts
+    const Index rows = shape.first, features = shape.second;
     const Case<float> c(rows, features, Distribution::normal, random);
     ef::BatchNorm<float> expected_norm = norm_of(c);
     ef::Context one;

@@ -132,7 +132,8 @@ std::vector<T> normal(std::ptrdiff_t count, Generator& random, double scale = 1)
 template <class Container>
 void fill(Container& container, Distribution distribution, Generator& random) {
   using Scalar = std::remove_cvref_t<decltype(*container.data())>;
-  const std::vector<Scalar> numbers = sample<Scalar>(distribution, container.size(), random);
+  const auto count = static_cast<std::ptrdiff_t>(container.size());
+  const std::vector<Scalar> numbers = sample<Scalar>(distribution, count, random);
   for (std::size_t i = 0; i < numbers.size(); ++i) container.data()[i] = numbers[i];
 }
 
