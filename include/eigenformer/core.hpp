@@ -22,6 +22,7 @@
 #include <eigenformer/core/rows.hpp>
 #include <eigenformer/core/scalar_of.hpp>
 #include <eigenformer/core/scratch.hpp>
+#include <eigenformer/core/sequence_labels.hpp>
 #include <eigenformer/core/shape.hpp>
 #include <eigenformer/core/stored_heads.hpp>
 #include <eigenformer/core/tensor.hpp>

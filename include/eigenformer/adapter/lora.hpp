@@ -63,12 +63,11 @@ class Lora : public Block<Lora<Base>>,
   /// Whether gradients are not derivatives.
   static constexpr bool straight_through = requires { requires Base::straight_through; };
   /// What one adapter keeps.
-  struct AdapterCache {
-    Buffer<Scalar> h;       ///< [N, rank], scaled; empty while B is frozen
-    Buffer<Scalar> result;  ///< [N, out], x V^T of DoRA; empty while the magnitude is frozen
-    Buffer<Scalar> norms;   ///< [out], |V| of DoRA
+  struct AdapterCache : AdapterInForward {
+    Buffer<Scalar> h{};       ///< [its rows, rank], scaled; empty while B is frozen
+    Buffer<Scalar> result{};  ///< [its rows, out], x V^T of DoRA; empty while the magnitude is frozen
+    Buffer<Scalar> norms{};   ///< [out], |V| of DoRA
     std::uint64_t seed = 0;
-    AdapterState state = AdapterState::idle;  ///< in forward
   };
   struct Cache {
     typename Base::Cache base;
@@ -105,26 +104,37 @@ class Lora : public Block<Lora<Base>>,
   }
 
   void forward(ConstRowsView<Scalar> x, RowsView<Scalar> y, Context& context, Cache* cache = nullptr) const {
-    this->check_adapters();
+    this->check_adapters(x.rows(), context);
     require_rows(x, input_features(), y, output_features(), block);
     const ProfileScope profile(context, block);
+    if (cache) keep(x, *cache, context);
     base.forward(x, y, context, cache ? &cache->base : nullptr);
-    if (cache) keep(x, *cache);
     for (std::size_t i = 0; i < this->entries().size(); ++i) {
       const Entry& entry = this->entries()[i];
-      if (entry.acts()) add_adapted(entry, x, y, context, cache ? &cache->adapters[i] : nullptr);
+      ScratchScope scope(context.scratch());
+      const RowRuns runs = this->rows_of(entry, x.rows(), context, scope);
+      if (runs.empty()) continue;
+      const ConstRowsView<Scalar> x_rows = gathered<Scalar>(x, runs, scope);
+      on_rows<Scalar>(y, runs, context, [&](RowsView<Scalar> y_rows) {
+        add_adapted(entry, x_rows, y_rows, context, cache ? &cache->adapters[i] : nullptr);
+      });
     }
   }
 
   void backward(ConstRowsView<Scalar> dy, const Cache& cache, RowsView<Scalar> dx, Context& context) {
-    this->check_adapters();
+    this->check_adapters(dy.rows(), context);
     require_rows(dy, output_features(), dx, input_features(), block, "dy", "dx");
     check_kept(dy, cache);
     const ProfileScope profile(context, "Lora backward");
     base.backward(dy, cache.base, dx, context);
     for (std::size_t i = 0; i < this->entries().size(); ++i) {
-      Entry& entry = this->entries()[i];
-      if (entry.acts()) add_gradients(entry, dy, cache, cache.adapters[i], dx, context);
+      const RowRuns runs = cache.adapters[i].rows.values();
+      if (runs.empty()) continue;
+      ScratchScope scope(context.scratch());
+      const ConstRowsView<Scalar> dy_rows = gathered<Scalar>(dy, runs, scope);
+      on_rows<Scalar>(dx, runs, context, [&](RowsView<Scalar> dx_rows) {
+        add_gradients(this->entries()[i], dy_rows, cache, cache.adapters[i], dx_rows, context);
+      });
     }
   }
 
@@ -164,9 +174,9 @@ class Lora : public Block<Lora<Base>>,
                                          static_cast<Scalar>(adapter.scale()), norms, context);
     }
   }
-  void keep(ConstRowsView<Scalar> x, Cache& cache) const {
+  void keep(ConstRowsView<Scalar> x, Cache& cache, Context& context) const {
     cache.rows = x.rows();
-    const Index kept = this->remember(cache.adapters) ? x.rows() : 0;
+    const Index kept = this->remember(cache.adapters, x.rows(), context) ? x.rows() : 0;
     cache.x.resize(kept, input_features()) = x.topRows(kept);
   }
   void check_kept(ConstRowsView<Scalar> dy, const Cache& cache) const {
@@ -175,18 +185,18 @@ class Lora : public Block<Lora<Base>>,
     this->require_remembered(cache.adapters, [&](std::size_t i) {
       const LoraAdapter<Scalar>& adapter = this->entries()[i].adapter;
       const AdapterCache& kept = cache.adapters[i];
+      const Index rows = row_count(kept.rows.values());
       if (adapter.a.trainable && cache.x.size() != cache.rows * input_features()) return false;
-      if (adapter.b.trainable && kept.h.size() != cache.rows * adapter.options.rank) return false;
+      if (adapter.b.trainable && kept.h.size() != rows * adapter.options.rank) return false;
       if (!adapter.magnitude) return true;
       return kept.norms.size() == output_features() &&
-             (!adapter.magnitude->trainable || kept.result.size() == cache.rows * output_features());
+             (!adapter.magnitude->trainable || kept.result.size() == rows * output_features());
     });
   }
 
-  /// Memory of the cache if it is to be kept, else of the scope.
-  static RowsView<Scalar> room(Buffer<Scalar>* kept, bool keeps, Index rows, Index features, ScratchScope& scope) {
-    if (kept != nullptr && !keeps) kept->resize(0);
-    return keeps ? kept->resize(rows, features) : scope.rows<Scalar>(rows, features);
+  /// Memory of the cache if there is one, else of the scope.
+  static RowsView<Scalar> room(Buffer<Scalar>* kept, Index rows, Index features, ScratchScope& scope) {
+    return kept ? kept->resize(rows, features) : scope.rows<Scalar>(rows, features);
   }
   ConstRowsView<Scalar> dropped(const Entry& entry, ConstRowsView<Scalar> x, std::uint64_t seed, ScratchScope& scope,
                                 Context& context) const {
@@ -200,16 +210,17 @@ class Lora : public Block<Lora<Base>>,
                    AdapterCache* cache) const {
     const LoraAdapter<Scalar>& adapter = entry.adapter;
     ScratchScope scope(context.scratch());
+    if (cache) cache->h.resize(0), cache->result.resize(0);
     if (cache && adapter.options.dropout > 0) cache->seed = context.random().bits();
     const RowsView<Scalar> h =
-        room(cache ? &cache->h : nullptr, cache && adapter.b.trainable, x.rows(), adapter.options.rank, scope);
+        room(cache && adapter.b.trainable ? &cache->h : nullptr, x.rows(), adapter.options.rank, scope);
     low_rank_down<Scalar>(cache ? dropped(entry, x, cache->seed, scope, context) : x, adapter.a.value, factor(entry), h,
                           context);
     if (!adapter.magnitude) return low_rank_up<Scalar>(h, adapter.b.value, y, context);
     if constexpr (merges) {
-      const RowsView<Scalar> result = room(cache ? &cache->result : nullptr, cache && adapter.magnitude->trainable,
-                                           x.rows(), output_features(), scope);
-      RowsView<Scalar> row = room(cache ? &cache->norms : nullptr, cache != nullptr, 1, output_features(), scope);
+      const RowsView<Scalar> result =
+          room(cache && adapter.magnitude->trainable ? &cache->result : nullptr, x.rows(), output_features(), scope);
+      RowsView<Scalar> row = room(cache ? &cache->norms : nullptr, 1, output_features(), scope);
       Scalar* const norms = row.data();
       row_norms(adapter, norms, context);
       linear<Scalar, Storage>(x, this->original(), {}, result, context);
@@ -258,8 +269,9 @@ class Lora : public Block<Lora<Base>>,
     linear_backward_input<Scalar>(dy, adapter.b.value, dh, context);
     dh *= factor(entry);
     if (adapter.a.trainable) {
-      linear_backward_weight<Scalar>(dh, dropped(entry, cache.x.rows(input_features()), kept.seed, scope, context),
-                                     adapter.a.accumulated_gradient(), context);
+      const ConstRowsView<Scalar> x = gathered<Scalar>(cache.x.rows(input_features()), kept.rows.values(), scope);
+      linear_backward_weight<Scalar>(dh, dropped(entry, x, kept.seed, scope, context), adapter.a.accumulated_gradient(),
+                                     context);
     }
     if (adapter.options.dropout == 0) return add_product<Scalar>(dh, adapter.a.value, dx, context);
     RowsView<Scalar> part = scope.rows<Scalar>(dx.rows(), input_features());

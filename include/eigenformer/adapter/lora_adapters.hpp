@@ -1,36 +1,24 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/adapter/lora_options.hpp>
+#include <eigenformer/adapter/lora_adapter.hpp>
+#include <eigenformer/adapter/row_runs.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/random.hpp>
 
-#include <string>
 #include <string_view>
 #include <vector>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// One adapter of a Lora: two thin matrices whose product is added to the base's weight, and what they were made from.
-/// Its parameters are named as in PEFT's files.
-template <class T>
-struct LoraAdapter {
-  std::string name;  ///< by which it is switched, merged and removed; not empty, without dots
-  LoraOptions options{};
-  Parameter<T, 2> a{};                      ///< [rank, in]
-  Parameter<T, 2> b{};                      ///< [out, rank]
-  std::optional<Parameter<T>> magnitude{};  ///< of DoRA, [out]
-
-  double scale() const { return lora_scale(options); }  ///< the factor of the product B A
-  static void members(auto& self, auto&& visit) {
-    visit("lora_A", self.a);
-    visit("lora_B", self.b);
-    visit("lora_magnitude_vector", self.magnitude);
-  }
-};
-
 /// What an adapter does in forward: nothing; add its product; or nothing, because the weight has it in already.
 enum class AdapterState { idle, active, merged };
+
+/// What a cache notes of every adapter.
+struct AdapterInForward {
+  AdapterState state = AdapterState::idle;
+  Buffer<RowRun> rows{};  ///< that it was applied to
+};
 
 /// The named adapters of one base, which are added, switched, weighted, merged and removed while the program runs. The
 /// layer computes, whatever is merged,
@@ -152,9 +140,6 @@ class LoraAdapters {
     LoraAdapter<T> adapter;                     ///< its weights
     AdapterState state = AdapterState::active;  ///< what it does
     double weight = 1;
-
-    /// Whether forward adds its product.
-    bool acts() const { return state == AdapterState::active; }
   };
   /// All of them, in the order in which they were added.
   const std::vector<Entry>& entries() const { return entries_; }
@@ -162,32 +147,49 @@ class LoraAdapters {
   std::vector<Entry>& entries() { return entries_; }
   /// The base's weight without adapters.
   const Matrix<Stored>& original() const { return original_ ? *original_ : self().base.weight.value; }
-  /// Throws unless all, which are public and may have been replaced, fit the base.
-  void check_adapters() const {
+  /// Throws unless all, which are public and may have been replaced, fit the base, and a batch of so many rows can be one
+  /// of the labelled sequences, if there are any.
+  void check_adapters(Index rows, const Context& context) const {
     for (const Entry& entry : entries_) self().check(entry.adapter);
+    if (entries_.empty() || !context.labels()) return;
+    require<ValueError>(!merged(), Derived::block, "an adapter is merged, and labelled sequences each have their own");
+    context.labels()->visit(rows, Derived::block, [](std::string_view, Index, Index) {});
   }
-
-  /// Notes in a cache what each does, and returns whether one that acts trains its A.
+  /// The rows of a batch of `rows` rows to which an adapter is to be applied.   memory: of the scope
+  RowRuns rows_of(const Entry& entry, Index rows, const Context& context, ScratchScope& scope) const {
+    if (const SequenceLabels* const labels = context.labels()) {
+      RowRun* const memory = scope.take<RowRun>(static_cast<Index>(labels->labels.size()));
+      return runs_of(*labels, entry.adapter.name, rows, memory, Derived::block);
+    }
+    if (entry.state != AdapterState::active) return {};
+    RowRun* const all = scope.take<RowRun>(1);
+    *all = {0, rows};
+    return {all, 1};
+  }
+  /// Notes in a cache what each does, and returns whether one that is applied trains its A.
   template <class Cache>
-  bool remember(std::vector<Cache>& kept) const {
+  bool remember(std::vector<Cache>& kept, Index rows, Context& context) const {
     kept.resize(entries_.size());
     bool trains = false;
     for (std::size_t i = 0; i < kept.size(); ++i) {
+      ScratchScope scope(context.scratch());
+      const RowRuns runs = rows_of(entries_[i], rows, context, scope);
       kept[i].state = entries_[i].state;
-      trains = trains || (entries_[i].acts() && entries_[i].adapter.a.trainable);
+      std::copy(runs.begin(), runs.end(), kept[i].rows.resize(static_cast<Index>(runs.size())));
+      trains = trains || (!runs.empty() && entries_[i].adapter.a.trainable);
     }
     return trains;
   }
-  /// Throws unless they do what they did in forward, and complete(i), the i-th acts and all that it needs was kept.
+  /// Throws unless they do what they did in forward and complete(i), of each that was applied, all that it needs was kept.
   template <class Cache, class Complete>
   void require_remembered(const std::vector<Cache>& kept, const Complete& complete) const {
     require<ValueError>(kept.size() == entries_.size(), Derived::block, "expected the ", kept.size(),
                         " adapters of forward, got ", entries_.size());
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      const bool same = (kept[i].state == AdapterState::active) == entries_[i].acts();
+      const bool same = (kept[i].state == AdapterState::active) == (entries_[i].state == AdapterState::active);
       require<ValueError>(same, Derived::block, "adapter \"", entries_[i].adapter.name,
                           "\" was switched or merged after forward");
-      require<ValueError>(!entries_[i].acts() || complete(i), Derived::block, "expected what adapter \"",
+      require<ValueError>(kept[i].rows.size() == 0 || complete(i), Derived::block, "expected what adapter \"",
                           entries_[i].adapter.name, "\" read in the cache, but it was frozen in forward");
     }
   }
@@ -230,7 +232,8 @@ class LoraAdapters {
   std::size_t mergeable(std::string_view name) const {
     const std::size_t i = position(name);
     require_not_merged(entries_[i], "merged");
-    require<ValueError>(entries_[i].acts(), Derived::block, "adapter \"", name, "\" is idle and cannot be merged");
+    require<ValueError>(entries_[i].state == AdapterState::active, Derived::block, "adapter \"", name,
+                        "\" is idle and cannot be merged");
     return i;
   }
   States all_merged() const {
@@ -251,7 +254,7 @@ class LoraAdapters {
   /// The original weight with the adapters that are to be merged, rounded once.
   Matrix<Stored> merged_weight(const States& states) const {
     require<OptionError>(Derived::merges, Derived::block, "this base has no floating-point weight to merge into");
-    check_adapters();
+    for (const Entry& entry : entries_) self().check(entry.adapter);
     Matrix<Stored> result;
     if constexpr (Derived::merges) {
       const Matrix<Stored>& start = original();

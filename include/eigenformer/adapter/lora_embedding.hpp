@@ -29,9 +29,8 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   static constexpr std::string_view block = "Lora";
   static constexpr bool merges = true;  ///< whether adapters can be merged into the base
   /// What one adapter keeps.
-  struct AdapterCache {
-    Buffer<T> h;                              ///< [N, rank], scaled; empty while B is frozen
-    AdapterState state = AdapterState::idle;  ///< in forward
+  struct AdapterCache : AdapterInForward {
+    Buffer<T> h{};  ///< [its rows, rank], scaled; empty while B is frozen
   };
   struct Cache {
     typename Embedding<T, Stored>::Cache base;
@@ -65,48 +64,50 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   }
 
   void forward(TokensView tokens, RowsView<T> y, Context& context, Cache* cache = nullptr) const {
-    this->check_adapters();
+    this->check_adapters(tokens.size(), context);
+    if (cache) keep(tokens, *cache, context);
     base.forward(tokens, y, context, cache ? &cache->base : nullptr);
     const ProfileScope profile(context, block);
-    if (cache) keep(tokens, *cache);
     for (std::size_t i = 0; i < this->entries().size(); ++i) {
       const Entry& entry = this->entries()[i];
-      if (!entry.acts()) continue;
       ScratchScope scope(context.scratch());
+      const RowRuns runs = this->rows_of(entry, tokens.size(), context, scope);
+      if (runs.empty()) continue;
       const Index rank = entry.adapter.options.rank;
-      const bool keeps = cache && entry.adapter.b.trainable;
-      if (cache && !keeps) cache->adapters[i].h.resize(0);
-      RowsView<T> h =
-          keeps ? cache->adapters[i].h.resize(tokens.size(), rank) : scope.template rows<T>(tokens.size(), rank);
-      for (Index n = 0; n < tokens.size(); ++n) {
-        for (Index r = 0; r < rank; ++r) h.data()[n * rank + r] = factor(entry) * entry.adapter.a.value(r, tokens[n]);
-      }
-      low_rank_up<T>(h, entry.adapter.b.value, y, context);
+      if (cache) cache->adapters[i].h.resize(0);
+      RowsView<T> h = cache && entry.adapter.b.trainable ? cache->adapters[i].h.resize(row_count(runs), rank)
+                                                         : scope.template rows<T>(row_count(runs), rank);
+      for_rows(runs, [&](Index n, Index row) {
+        for (Index r = 0; r < rank; ++r) h(row, r) = factor(entry) * entry.adapter.a.value(r, tokens[n]);
+      });
+      on_rows<T>(y, runs, context, [&](RowsView<T> rows) { low_rank_up<T>(h, entry.adapter.b.value, rows, context); });
     }
   }
 
   void backward(ConstRowsView<T> dy, const Cache& cache, Context& context) {
-    this->check_adapters();
+    this->check_adapters(dy.rows(), context);
     require_features(output_features(), dy.shape(), block, "dy");
     check_kept(dy, cache);
     const ProfileScope profile(context, "Lora backward");
     base.backward(dy, cache.base, context);
     for (std::size_t i = 0; i < this->entries().size(); ++i) {
+      const RowRuns runs = cache.adapters[i].rows.values();
+      if (runs.empty()) continue;
       Entry& entry = this->entries()[i];
-      if (!entry.acts()) continue;
       LoraAdapter<T>& adapter = entry.adapter;
       const Index rank = adapter.options.rank;
+      ScratchScope scope(context.scratch());
+      const ConstRowsView<T> dy_rows = gathered<T>(dy, runs, scope);
       if (adapter.b.trainable) {
-        linear_backward_weight<T>(dy, cache.adapters[i].h.rows(rank), adapter.b.accumulated_gradient(), context);
+        linear_backward_weight<T>(dy_rows, cache.adapters[i].h.rows(rank), adapter.b.accumulated_gradient(), context);
       }
       if (!adapter.a.trainable) continue;
-      ScratchScope scope(context.scratch());
-      RowsView<T> dh = scope.template rows<T>(dy.rows(), rank);
-      linear_backward_input<T>(dy, adapter.b.value, dh, context);
+      RowsView<T> dh = scope.template rows<T>(dy_rows.rows(), rank);
+      linear_backward_input<T>(dy_rows, adapter.b.value, dh, context);
       Matrix<T>& gradient = adapter.a.accumulated_gradient();
-      for (Index n = 0; n < dy.rows(); ++n) {
-        for (Index r = 0; r < rank; ++r) gradient(r, cache.tokens.data()[n]) += factor(entry) * dh.data()[n * rank + r];
-      }
+      for_rows(runs, [&](Index n, Index row) {
+        for (Index r = 0; r < rank; ++r) gradient(r, cache.tokens.data()[n]) += factor(entry) * dh(row, r);
+      });
     }
   }
 
@@ -137,9 +138,9 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   using typename Adapters::Entry;
 
   static T factor(const Entry& entry) { return static_cast<T>(entry.weight * entry.adapter.scale()); }
-  void keep(TokensView tokens, Cache& cache) const {
+  void keep(TokensView tokens, Cache& cache, Context& context) const {
     cache.rows = tokens.size();
-    const Index kept = this->remember(cache.adapters) ? tokens.size() : 0;
+    const Index kept = this->remember(cache.adapters, tokens.size(), context) ? tokens.size() : 0;
     std::copy_n(tokens.data(), kept, cache.tokens.resize(kept));
   }
   void check_kept(ConstRowsView<T> dy, const Cache& cache) const {
@@ -148,7 +149,8 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
     this->require_remembered(cache.adapters, [&](std::size_t i) {
       const LoraAdapter<T>& adapter = this->entries()[i].adapter;
       return (!adapter.a.trainable || cache.tokens.size() == cache.rows) &&
-             (!adapter.b.trainable || cache.adapters[i].h.size() == cache.rows * adapter.options.rank);
+             (!adapter.b.trainable ||
+              cache.adapters[i].h.size() == row_count(cache.adapters[i].rows.values()) * adapter.options.rank);
     });
   }
   /// sum += weight scale (B A)^T, for merging.

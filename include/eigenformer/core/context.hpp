@@ -12,6 +12,8 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
+struct SequenceLabels;
+
 struct ContextOptions {
   int threads = 1;
   /// what kernels run with; the widest that this machine knows
@@ -43,6 +45,10 @@ class Context {
   /// What training draws from, such as a seed for each call that drops something, in the order of the calls. Who sets it
   /// before a step can do that step again: `context.random() = ef::Random(step)`.
   Random& random() { return random_; }
+  /// What the sequences of the batch are called, where blocks are to tell them apart, else nullptr.
+  const SequenceLabels* labels() const { return labels_; }
+  /// Sets it; not owned.
+  void set_labels(const SequenceLabels* labels) { labels_ = labels; }
 
   /// Calls body(i) for every i in 0 .. count - 1, on all threads if there is enough to do: `operations` is the
   /// arithmetic of the whole loop, roughly, in scalar operations. The body must not throw and must not use the Context.
@@ -86,6 +92,7 @@ class Context {
   InstructionSet instruction_set_;
   Profiler* profiler_;
   Random random_;
+  const SequenceLabels* labels_ = nullptr;
 };
 
 /// Tells the Context's profiler, if there is one, that a block runs for the length of a scope.
