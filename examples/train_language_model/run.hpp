@@ -47,8 +47,7 @@ Origin read_origin(const std::string& path);
 template <class Loaded = Model>
 Loaded load_model(const std::string& path, const Options& options) {
   Loaded model(model_options(options), eigenformer::Random(0));
-  eigenformer::load_safetensors(path, model,
-                                {.read = {.finite = eigenformer::Finite::required}, .prefix = "model."});
+  eigenformer::load_safetensors(path, model, {.read = {.finite = eigenformer::Finite::required}, .prefix = "model."});
   return model;
 }
 
