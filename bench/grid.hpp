@@ -50,6 +50,13 @@ inline constexpr std::array bit_products_of_one_row = {
     Linear{{"", 1, 4099, 4111}}};
 inline constexpr std::array bit_products_of_rows = {Linear{{"", 8, 4096, 4096}}, Linear{{"", 128, 4096, 4096}}};
 
+/// Sequences with adapters of a linear layer.
+struct Adapted : Linear {
+  Index sequences, adapters, rank;
+};
+inline constexpr std::array adapted = {Adapted{{"", 128, 4096, 4096}, 32, 8, 8},
+                                       Adapted{{"", 32, 4096, 4096}, 32, 8, 8}};
+
 /// Attention of one sequence.
 struct Attention {
   std::string_view model;
@@ -183,8 +190,18 @@ inline constexpr std::array decoders = {
     Decoder{"Llama 110M", 32000, 768, 12, 12, 12, 2048, 256, 1}, Decoder{"stories260K", 512, 64, 5, 8, 4, 172, 100, 1},
     Decoder{"the demo", 256, 128, 3, 4, 2, 384, 512, 1}, Decoder{"the demo", 256, 128, 3, 4, 2, 384, 16, 1},
     Decoder{"the demo", 256, 128, 3, 4, 2, 384, 0, 16}};
-inline constexpr Decoder trained_decoder = {"the demo", 256, 128, 3, 4, 2, 384, 0, 128};
-inline constexpr Index trained_batch = 8;
+
+/// A step of training on `batch` sequences of so many tokens.
+struct Training : Decoder {
+  Index batch;
+  std::string shape() const {
+    return with_model(std::to_string(batch) + " x " + std::to_string(tokens) + ", " + std::to_string(layers) + " x " +
+                          std::to_string(dim),
+                      model);
+  }
+};
+inline constexpr std::array training = {Training{{"the demo", 256, 128, 3, 4, 2, 384, 0, 128}, 8},
+                                        Training{{"", 256, 512, 4, 8, 8, 1536, 0, 64}, 4}};
 
 inline constexpr Index optimised_parameters = 1 << 20;
 inline constexpr Index tensors_opened = 10'000;

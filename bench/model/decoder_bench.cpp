@@ -1,43 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Whole decoders: tokens through the key/value cache, and a step of training.
 
-#include <eigenformer/model/decoder.hpp>
-#include <eigenformer/train/adamw.hpp>
-#include <eigenformer/train/cross_entropy.hpp>
-
-#include <grid.hpp>
-#include <model/plain_decoder.hpp>
-#include <report/answer.hpp>
+#include <model/training_step.hpp>
 
 namespace {
 
 using namespace bench;
 using Model = ef::LlamaDecoder<float>;
-
-/// Roundings of a chain of so many layers: each contributes products, norms and softmax of a few epsilon of the largest
-/// number, and they do not all fall to one side.
-double tolerance_of(const grid::Decoder& size) { return 40 * epsilon * static_cast<double>(size.layers); }
-
-ef::DecoderOptions options_of(const grid::Decoder& size) {
-  return {.vocabulary = size.vocabulary,
-          .dim = size.dim,
-          .layers = size.layers,
-          .heads = size.heads,
-          .kv_heads = size.kv_heads,
-          .hidden = size.hidden};
-}
-
-std::vector<std::int32_t> tokens_of(Index count, Index vocabulary) {
-  std::vector<std::int32_t> tokens;
-  for (Index i = 0; i < count; ++i) tokens.push_back(static_cast<std::int32_t>((7 + i * 31) % vocabulary));
-  return tokens;
-}
-
-double parameters_of(const grid::Decoder& size) {
-  const Index kv = size.dim / size.heads * size.kv_heads;
-  const Index layer = 2 * size.dim * (size.dim + kv) + 3 * size.dim * size.hidden;
-  return static_cast<double>(size.layers * layer + size.vocabulary * size.dim);
-}
 
 /// Tokens that follow `before` positions, whose keys and values are random.
 class Generate {
@@ -91,54 +60,6 @@ class Generate {
   PlainDecoder<float>::Matrix plain_logits_;
 };
 
-/// Forward, loss, backward and AdamW. The loss of the first step is looked at; gradients have tests.
-class Train {
- public:
-  Train(const grid::Decoder& size, Index batch)
-      : size_(size), fresh_(options_of(size), ef::Random(1)), model_(fresh_), tokens_(batch, size.tokens) {
-    const std::vector<std::int32_t> tokens = tokens_of(tokens_.size(), size.vocabulary);
-    std::copy(tokens.begin(), tokens.end(), tokens_.data());
-    logits_ = model_.output_like(tokens_);
-  }
-
-  void start() {
-    model_ = fresh_;
-    optimizer_ = ef::AdamW<float>();
-  }
-  void step(ef::Context& context) {
-    model_.forward(tokens_, logits_, context, &cache_);
-    loss_ = ef::cross_entropy<float>(logits_, tokens_, logits_, context).mean;
-    ef::zero_gradients(model_);
-    model_.backward(logits_, cache_, context);
-    optimizer_.step(model_, context);
-  }
-  Error error() const {
-    PlainDecoder<double> exact(fresh_, options_of(size_), size_.tokens);
-    double loss = 0;
-    for (Index b = 0; b < tokens_.dimension(0); ++b) {
-      const std::span<const std::int32_t> tokens(tokens_.data() + b * size_.tokens,
-                                                 static_cast<std::size_t>(size_.tokens));
-      Doubles logits;
-      exact.forward(tokens, 0, logits);
-      for (Index s = 0; s < size_.tokens; ++s) {
-        loss += std::log(logits.row(s).array().exp().sum()) - logits(s, tokens[static_cast<std::size_t>(s)]);
-      }
-    }
-    loss /= static_cast<double>(tokens_.size());
-    const double error = std::abs(loss_ - loss) / loss;
-    return {error, error <= tolerance_of(size_)};
-  }
-
- private:
-  grid::Decoder size_;
-  Model fresh_, model_;
-  ef::AdamW<float> optimizer_;
-  ef::Tensor<std::int32_t, 2> tokens_;
-  ef::Tensor<float, 3> logits_;
-  Model::Cache cache_;
-  double loss_ = 0;
-};
-
 const bool planned = [] {
   for (const grid::Decoder& size : grid::decoders) {
     const Index kv = size.dim / size.heads * size.kv_heads;
@@ -155,15 +76,15 @@ const bool planned = [] {
         .eigen(&Generate::next_by_eigen);
   }
   // 6 N + 12 L H Q T operations for each token (Chowdhery et al. 2022, appendix B).
-  const grid::Decoder& size = grid::trained_decoder;
-  const double tokens = static_cast<double>(grid::trained_batch * size.tokens);
-  Entry<Train>(
-      {.name = "decoder, training step",
-       .shape = std::to_string(grid::trained_batch) + " of " + size.shape(),
-       .cost = {tokens * (6 * parameters_of(size) + 12.0 * static_cast<double>(size.layers * size.dim * size.tokens)),
-                0, 0}},
-      size, grid::trained_batch)
-      .ours(&Train::step, one_and_two_threads());
+  for (const grid::Training& size : grid::training) {
+    const double tokens = static_cast<double>(size.batch * size.tokens);
+    const double scores = static_cast<double>(size.layers * size.dim * size.tokens);
+    Entry<TrainingStep<Model>>({.name = "decoder, training step",
+                                .shape = size.shape(),
+                                .cost = {tokens * (6 * parameters_of(size) + 12 * scores), 0, 0}},
+                               size, parameters_of(size) + static_cast<double>((2 * size.layers + 1) * size.dim))
+        .ours(&TrainingStep<Model>::step, one_and_two_threads());
+  }
   return true;
 }();
 

@@ -3,7 +3,9 @@
 #include <eigenformer/adapter/assigned.hpp>
 
 #include <eigenformer/adapter/lora.hpp>
+#include <eigenformer/adapter/lora_attach.hpp>
 #include <eigenformer/adapter/lora_embedding.hpp>
+#include <eigenformer/adapter/lora_parameters.hpp>
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/linear/bit_linear.hpp>
 #include <eigenformer/linear/packed_linear.hpp>
@@ -89,7 +91,7 @@ void expect_each_as_alone(Index in, Index out, Index length) {
     ef::Context context({.threads = threads});
     ef::Matrix<T> y(sequences * length, out);
     {
-      const ef::lora::Assigned assigned(context, Pair<Layer>{layer, beside}, names);
+      const ef::Assigned assigned(context, Pair<Layer>{layer, beside}, names);
       layer.forward(x, y, context);
     }
     if (!of_one_thread) of_one_thread = y;
@@ -139,7 +141,7 @@ TEST(Assigned, gives_each_token_of_an_embedding_what_it_gets_alone) {
   for (auto& token : tokens) token = static_cast<std::int32_t>(random.integer(11));
   const auto beside = other<ef::Lora<ef::Embedding<float>>>();
   ef::Context context;
-  const ef::lora::Assigned assigned(context, Pair<ef::Lora<ef::Embedding<float>>>{layer, beside}, names);
+  const ef::Assigned assigned(context, Pair<ef::Lora<ef::Embedding<float>>>{layer, beside}, names);
   ef::Matrix<float> y(sequences * 3, 5);
   layer.forward(tokens, y, context);
   for (Index s = 0; s < sequences; ++s) {
@@ -155,7 +157,7 @@ TEST(Assigned, takes_sequences_of_their_own_lengths_and_one_row_of_each) {
   add_adapters(layer, random);
   ef::Context context;
   const std::vector<std::string> three = {"thin", "wide", "thin"};
-  const ef::lora::Assigned assigned(context, layer, three, {2, 5, 3});
+  const ef::Assigned assigned(context, layer, three, {2, 5, 3});
   for (const std::vector<Index>& lengths : {std::vector<Index>{2, 5, 3}, {1, 1, 1}}) {
     const ef::Matrix<double> x = normal<double>(lengths[0] + lengths[1] + lengths[2], 7, random);
     ef::Matrix<double> y(x.rows(), 5);
@@ -185,7 +187,7 @@ TEST(Assigned, trains_each_adapter_on_its_own_sequences) {
   ef::Context context;
   Layer::Cache cache;
   {
-    const ef::lora::Assigned assigned(context, layer, batch);
+    const ef::Assigned assigned(context, layer, batch);
     layer.forward(x, y, context, &cache);
   }
   layer.backward(dy, cache, dx, context);  // what was assigned is in the cache
@@ -221,7 +223,7 @@ TEST(Assigned, drops_in_training_the_same_in_backward) {
   const ef::Matrix<double> x = normal<double>(12, 7, random);
   ef::Matrix<double> y(12, 5), other_y(12, 5), dx(12, 7);
   ef::Context context({.seed = 5});
-  const ef::lora::Assigned assigned(context, layer, {"dropping", "", "", "dropping"});
+  const ef::Assigned assigned(context, layer, {"dropping", "", "", "dropping"});
   Layer::Cache cache;
   layer.forward(x, y, context, &cache);
   const ef::Matrix<double> dy = normal<double>(12, 5, random);
@@ -260,7 +262,7 @@ TEST(Assigned, runs_through_a_decoder_and_its_caches) {
   };
   ef::Tensor<float, 3> mixed(4, 5, 13), steps(4, 5, 13);
   {
-    const ef::lora::Assigned assigned(context, model, batch);
+    const ef::Assigned assigned(context, model, batch);
     mixed = logits(model, tokens, 4);
     auto caches = model.key_values(4, 5);
     for (Index position = 0; position < 5; ++position) {
@@ -296,7 +298,7 @@ TEST(Assigned, allocates_nothing_after_the_first_call) {
   const ef::Matrix<float> x = normal<float>(35, 67, random);
   ef::Matrix<float> y(35, 131), dx(35, 67);
   ef::Context context;
-  const ef::lora::Assigned assigned(context, layer, {"wide", "thin", "", "wide", "lengths"});
+  const ef::Assigned assigned(context, layer, {"wide", "thin", "", "wide", "lengths"});
   ef::Lora<ef::Linear<float>>::Cache cache;
   const auto step = [&] {
     layer.forward(x, y, context, &cache);
@@ -314,14 +316,14 @@ TEST(Assigned, ends_with_its_scope_and_goes_back_to_the_one_around_it) {
   ef::Context context;
   EXPECT_EQ(context.labels(), nullptr);
   {
-    const ef::lora::Assigned outer(context, layer, {"thin"});
+    const ef::Assigned outer(context, layer, {"thin"});
     const ef::SequenceLabels* const labels = context.labels();
     {
-      const ef::lora::Assigned inner(context, layer, {"wide", ""});
+      const ef::Assigned inner(context, layer, {"wide", ""});
       EXPECT_EQ(context.labels()->labels.size(), 2U);
     }
     EXPECT_EQ(context.labels(), labels);
-    EXPECT_THROW(ef::lora::Assigned(context, layer, {"nobody"}), ef::ValueError);
+    EXPECT_THROW(ef::Assigned(context, layer, {"nobody"}), ef::ValueError);
     EXPECT_EQ(context.labels(), labels);
   }
   EXPECT_EQ(context.labels(), nullptr);
@@ -332,7 +334,7 @@ TEST(Assigned, says_what_is_wrong_and_changes_nothing) {
   Layer layer({.in_features = 7, .out_features = 5}, ef::Random(3));
   add_adapters(layer, random);
   ef::Context context;
-  using ef::lora::Assigned;
+  using ef::Assigned;
   EXPECT_THROW(Assigned(context, layer, {}), ef::OptionError);
   EXPECT_THROW(Assigned(context, layer, {"thin", "wide"}, {3}), ef::OptionError);
   EXPECT_THROW(Assigned(context, layer, {"thin", "wide"}, {3, 0}), ef::OptionError);

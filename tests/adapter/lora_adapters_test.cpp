@@ -93,6 +93,7 @@ TEST(LoraAdapters, follow_a_simple_model_through_random_steps) {
   support::Generator random;
   Layer<> layer({.in_features = 7, .out_features = 5}, ef::Random(3));
   const std::string before = bits(layer.base.weight.value);
+  const float* const memory = layer.base.weight.value.data();
   std::vector<Modelled> model;
   int refused = 0;
   for (int step = 0; step < 100000; ++step) {
@@ -110,7 +111,7 @@ TEST(LoraAdapters, follow_a_simple_model_through_random_steps) {
     bool allowed = false;
     const std::string weight = bits(layer.base.weight.value);
     try {
-      switch (random.integer(8)) {
+      switch (random.integer(9)) {
         case 0:
         case 1:
           allowed = !known;
@@ -146,6 +147,10 @@ TEST(LoraAdapters, follow_a_simple_model_through_random_steps) {
             if (m.state == AdapterState::merged) m.state = AdapterState::active;
           }
           break;
+        case 7:
+          allowed = known && !is(AdapterState::merged);
+          layer.set_adapter_weight(name, random.uniform(-1, 1));
+          break;
         default:
           allowed = known && !others_merged();
           layer.activate({name});
@@ -166,6 +171,7 @@ TEST(LoraAdapters, follow_a_simple_model_through_random_steps) {
     }
     ASSERT_EQ(layer.merged(), any(AdapterState::merged)) << "step " << step;
     ASSERT_EQ(bits(layer.base.weight.value) == before, !layer.merged()) << "step " << step;
+    ASSERT_EQ(layer.base.weight.value.data() == memory, !layer.merged()) << "the base moved in step " << step;
   }
   EXPECT_GT(refused, 10000);
   EXPECT_LT(refused, 90000);

@@ -48,6 +48,8 @@ TEST(BenchGrid, measures_no_size_twice) {
   EXPECT_EQ(count_distinct(grid::rotary), 3);
   EXPECT_EQ(count_distinct(grid::decoders), 5);
   EXPECT_EQ(count_distinct(grid::recurrent), 2);
+  EXPECT_EQ(count_distinct(grid::adapted), 2);
+  EXPECT_EQ(count_distinct(grid::training), 2);
 }
 
 TEST(BenchGrid, has_shapes_of_real_models) {

@@ -3,7 +3,9 @@
 
 #include <eigenformer/adapter/low_rank.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -55,6 +57,23 @@ void add_scaled(ConstRowsView<T> v, const T* factors, RowsView<T> y, Context& co
     T* const to = y.data() + n * y.stride();
     for (Index o = 0; o < v.features(); ++o) to[o] += factors[o] * from[o];
   });
+}
+
+/// sum += weight (W' - W), for merging.   original, sum: [out, in]
+template <class T, class Storage>
+void add_decomposed(const Matrix<Storage>& original, const Matrix<T>& a, const Matrix<T>& b, T scale,
+                    std::span<const T> magnitude, T weight, Matrix<T>& sum, Context& context) {
+  Matrix<T> adapted(sum.rows(), sum.cols());
+  std::transform(original.data(), original.data() + original.size(), adapted.data(),
+                 [](Storage value) { return widened<T>(value); });
+  sum -= weight * adapted;
+  const Matrix<T> scaled = scale * b;
+  add_product<T>(scaled, a, adapted, context);
+  Vector<T> norms(sum.rows());
+  Vector<T> factors(sum.rows());
+  adapted_row_norms<T, Storage>(original, a, b, scale, norms.data(), context);
+  row_factors<T>(magnitude, norms.data(), weight, factors.data());
+  sum += factors.asDiagonal() * adapted;
 }
 
 /// dm_o += weight / |V_o| sum_n dy_no v_no, with v = x V^T and |V| a constant.   dy, v: [N, out]    dmagnitude: [out]

@@ -39,8 +39,8 @@ struct PlainWeight<Linear<T, S>, T> : std::true_type {
 /// Without adapters it is the base to the bit, and its parameters have the base's names.
 ///   forward:   x [..., in] -> y [..., out], which may not overlap
 ///   a [rank, in]    b [out, rank]    magnitude [out]
-///   throws OptionError for options out of range, a magnitude over a base without a plain weight, ShapeError for what
-///          does not fit, ValueError if an adapter was switched, merged or thawed between forward and backward
+///   throws OptionError for options out of range, a magnitude over a base without a plain weight, ShapeError for what does
+///          not fit, ValueError if an adapter was switched, merged or thawed between forward and backward
 /// @code
 /// ef::Lora<ef::Linear<float>> projection({.in_features = 7, .out_features = 5}, ef::Random(42));
 /// projection.add("summaries", {.rank = 2, .alpha = 4}, ef::Random(43));
@@ -67,7 +67,7 @@ class Lora : public Block<Lora<Base>>,
     Buffer<Scalar> h{};       ///< [its rows, rank], scaled; empty while B is frozen
     Buffer<Scalar> result{};  ///< [its rows, out], x V^T of DoRA; empty while the magnitude is frozen
     Buffer<Scalar> norms{};   ///< [out], |V| of DoRA
-    std::uint64_t seed = 0;
+    std::uint64_t seed = 0;   ///< of what was dropped
   };
   struct Cache {
     typename Base::Cache base;
@@ -77,7 +77,7 @@ class Lora : public Block<Lora<Base>>,
   };
 
   /// The base as it would start, without adapters.
-  Lora(const Options& options, Random random) : base(options, std::move(random)) {}
+  Lora(const Options& options, Random random) : base(options, Random(random)) {}
   /// Over a given base.
   explicit Lora(Base given) : base(std::move(given)) {}
 
@@ -284,18 +284,11 @@ class Lora : public Block<Lora<Base>>,
       const Matrix<Scalar> scaled = static_cast<Scalar>(weight * adapter.scale()) * adapter.b.value;
       return add_product<Scalar>(scaled, adapter.a.value, sum, context);
     }
-    const auto& original = this->original();
-    Matrix<Scalar> adapted(sum.rows(), sum.cols());
-    std::transform(original.data(), original.data() + original.size(), adapted.data(),
-                   [](Storage value) { return widened<Scalar>(value); });
-    sum -= static_cast<Scalar>(weight) * adapted;
-    const Matrix<Scalar> scaled = static_cast<Scalar>(adapter.scale()) * adapter.b.value;
-    add_product<Scalar>(scaled, adapter.a.value, adapted, context);
-    Vector<Scalar> norms(sum.rows());
-    Vector<Scalar> factors(sum.rows());
-    row_norms(adapter, norms.data(), context);
-    row_factors<Scalar>(adapter.magnitude->values(), norms.data(), static_cast<Scalar>(weight), factors.data());
-    sum += factors.asDiagonal() * adapted;
+    if constexpr (merges) {
+      add_decomposed<Scalar, Storage>(this->original(), adapter.a.value, adapter.b.value,
+                                      static_cast<Scalar>(adapter.scale()), adapter.magnitude->values(),
+                                      static_cast<Scalar>(weight), sum, context);
+    }
   }
 };
 

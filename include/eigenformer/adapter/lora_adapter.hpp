@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/adapter/lora_options.hpp>
+#include <eigenformer/adapter/row_runs.hpp>
 #include <eigenformer/core/parameter.hpp>
 
 #include <string>
@@ -24,6 +25,15 @@ struct LoraAdapter {
     visit("lora_B", self.b);
     visit("lora_magnitude_vector", self.magnitude);
   }
+};
+
+/// What an adapter does in forward: nothing; add its product; or nothing, because the weight has it in already.
+enum class AdapterState { idle, active, merged };
+
+/// What a cache notes of every adapter.
+struct AdapterInForward {
+  AdapterState state = AdapterState::idle;  ///< in forward
+  Buffer<RowRun> rows{};                    ///< that it was applied to
 };
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/adapter/lora_adapter.hpp>
-#include <eigenformer/adapter/row_runs.hpp>
 #include <eigenformer/core/block.hpp>
 #include <eigenformer/core/random.hpp>
 
@@ -11,18 +10,10 @@
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
-/// What an adapter does in forward: nothing; add its product; or nothing, because the weight has it in already.
-enum class AdapterState { idle, active, merged };
-
-/// What a cache notes of every adapter.
-struct AdapterInForward {
-  AdapterState state = AdapterState::idle;
-  Buffer<RowRun> rows{};  ///< that it was applied to
-};
-
 /// The named adapters of one base, which are added, switched, weighted, merged and removed while the program runs. The
 /// layer computes, whatever is merged,
 ///   base + sum over adapters that are not idle of weight_i (adapted_i - base)
+/// or for each sequence of a batch the one adapter assigned to it, idle or not (Assigned).
 ///
 /// Merging puts the sum into the base's weight, which is then as fast as the base alone. The original weight is set aside
 /// as it is, and the weight is computed from it anew whenever the set of merged adapters changes, in the order in which

@@ -40,7 +40,7 @@ class Lora<Embedding<T, Stored>> : public Block<Lora<Embedding<T, Stored>>>,
   };
 
   /// The base as it would start, without adapters.
-  Lora(const Options& options, Random random) : base(options, std::move(random)) {}
+  Lora(const Options& options, Random random) : base(options, Random(random)) {}
   /// Over a given base.
   explicit Lora(Embedding<T, Stored> given) : base(std::move(given)) {}
 

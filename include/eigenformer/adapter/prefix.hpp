@@ -3,6 +3,9 @@
 
 #include <eigenformer/attention/grouped_query_attention.hpp>
 #include <eigenformer/attention/projected_memory.hpp>
+#include <eigenformer/core/sequence_labels.hpp>
+
+#include <memory>
 
 namespace eigenformer::inline EIGENFORMER_ABI {
 
@@ -63,11 +66,48 @@ struct Prefix {
   }
 };
 
+/// Prefixes that labelled sequences choose from (Assigned), each by its name.
+template <class T>
+struct NamedPrefixes {
+  /// One of them.
+  struct Named {
+    std::string name;
+    Prefix<T> prefix;  ///< it
+  };
+
+  /// The prefix of that name, or nullptr.
+  const Prefix<T>* find(std::string_view name) const {
+    for (const Named& each : all) {
+      if (each.name == name) return &each.prefix;
+    }
+    return nullptr;
+  }
+  /// Throws ValueError for a name that is empty, has dots or is there already.
+  void check_new(std::string_view name) const {
+    require<ValueError>(!name.empty() && name.find('.') == std::string_view::npos, "Prefix",
+                        "expected a name without dots, got \"", name, '"');
+    require<ValueError>(!find(name), "Prefix", "there is a prefix \"", name, "\" already");
+  }
+  /// Adds one.
+  void add(std::string name, Prefix<T> prefix) {
+    check_new(name);
+    all.push_back({std::move(name), std::move(prefix)});
+  }
+
+  static void members(auto& self, auto&& visit) {
+    for (auto& each : self.all) visit(std::string_view(each.name), each.prefix);
+  }
+
+  std::vector<Named> all;  ///< in the order in which they were added
+};
+
 /// An attention (MultiHeadAttention, GroupedQueryAttention, MultiQueryAttention, for itself or across) with a Prefix before
 /// its keys and values: in place of the attention it goes into every layer and model, with the same options and names of
 /// parameters, and prefix.keys and prefix.values besides. Made from options its prefix is of length 0, which changes no bit
 /// and adds no parameter; `prefix` is public and may be set and set again, `own_prefix` makes one that fits.
 /// With a key/value cache the prefix stays where it is: the cache holds the sequence alone.
+/// In a batch whose sequences are labelled (Assigned), if it has `named` prefixes, each sequence has the one of that name
+/// instead, or none; for inference alone.
 ///   throws ShapeError for a prefix of other heads or dims; what attention throws
 /// @code
 /// ef::Prefixed<ef::GroupedQueryAttention<float>> attention({.dim = 64, .heads = 4, .kv_heads = 2}, ef::Random(42));
@@ -88,6 +128,7 @@ class Prefixed : public Block<Prefixed<Attention>>, public Attention {
   using Block<Prefixed>::operator();
   using Block<Prefixed>::visit_parameters;
   using Block<Prefixed>::output_like;
+  static constexpr bool carries_prefixes = true;  ///< how functions on models find it
 
   Prefixed(const Options& chosen, Random random) : Prefixed(Attention(chosen, random.split())) {}
   /// A trained attention, whose prefix is of length 0 unless one is given.
@@ -105,20 +146,24 @@ class Prefixed : public Block<Prefixed<Attention>>, public Attention {
   template <AttentionMask Mask>
   void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask, Context& context,
                Cache* cache = nullptr) const {
-    Attention::forward(x, y, x, mask, prefix.view(), context, cache);
+    forward(x, y, x, mask, context, cache);
   }
   /// Cross-attention.
   template <AttentionMask Mask>
   void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y, ConstTensorView<T, 3> memory, const Mask& mask,
                Context& context, Cache* cache = nullptr) const {
-    Attention::forward(x, y, memory, mask, prefix.view(), context, cache);
+    const Attention& attention = *this;
+    behind(memory.dimension(0), context,
+           [&](const auto& prefixes) { attention.forward(x, y, memory, mask, prefixes, context, cache); });
   }
   /// Step by step, with any key/value cache that attention takes.
   template <AttentionMask Mask, class Store>
   requires(KeyValueStore<Store, T> || PagedStore<Store>) void forward(ConstTensorView<T, 3> x, TensorView<T, 3> y,
                                                                       const Mask& mask, Store& key_values,
                                                                       Context& context) const {
-    Attention::forward(x, y, mask, key_values, prefix.view(), context);
+    const Attention& attention = *this;
+    behind(x.dimension(0), context,
+           [&](const auto& prefixes) { attention.forward(x, y, mask, key_values, prefixes, context); });
   }
   /// Each sequence with a prefix of its own in the place of this one.
   template <AttentionMask Mask>
@@ -142,19 +187,41 @@ class Prefixed : public Block<Prefixed<Attention>>, public Attention {
     Attention::backward(dy, cache, dx, dmemory, prefix.trained(), context);
   }
 
+  /// Calls attend(prefixes) with what stands before each of `batch` sequences.
+  template <class Attend>
+  void behind(Index batch, Context& context, const Attend& attend) const {
+    const SequenceLabels* const labels = context.labels();
+    if (!labels || named.all.empty()) return attend(prefix.view());
+    ScratchScope scope(context.scratch());
+    KeyValueSegment<T>* const own = scope.take<KeyValueSegment<T>>(batch);
+    const auto& o = this->options;
+    labels->visit(batch, Attention::block, [&](std::string_view label, Index first, Index count) {
+      const Prefix<T>* const chosen = named.find(label);
+      const ConstHeadsView<T> no_keys(nullptr, 1, 0, o.kv_heads, o.head_dim);
+      const ConstHeadsView<T> no_values(nullptr, 1, 0, o.kv_heads, o.value_dim);
+      for (Index b = first; b < first + count; ++b) {
+        std::construct_at(own + b, chosen ? chosen->segment() : KeyValueSegment<T>{no_keys, no_values});
+      }
+    });
+    attend(KeyValuePrefixes<T>{{own, static_cast<std::size_t>(batch)}});
+  }
+
   static void members(auto& self, auto&& visit) {
     Attention::members(self, visit);
     visit("prefix", self.prefix);
+    visit("prefixes", self.named);
   }
 
-  Prefix<T> prefix;  ///< of this attention
+  Prefix<T> prefix;          ///< of this attention
+  NamedPrefixes<T> named{};  ///< that labelled sequences have in its place
 };
 
 /// Cross-attention, with a prefix, to a memory projected before.
 template <class T, class Attention, class Storage, AttentionMask Mask>
 void attend_to_memory(const Prefixed<Attention>& module, ConstTensorView<T, 3> x, TensorView<T, 3> y, const Mask& mask,
                       const KeyValueCache<T, Storage>& key_values, Context& context) {
-  attend_to_memory<T>(module, module.prefix.view(), x, y, mask, key_values, context);
+  module.behind(key_values.options().batch, context,
+                [&](const auto& prefixes) { attend_to_memory<T>(module, prefixes, x, y, mask, key_values, context); });
 }
 
 }  // namespace eigenformer::inline EIGENFORMER_ABI

@@ -21,15 +21,15 @@ void for_each_part(Child& child, const Found& found) {
     for (auto& element : child) for_each_part<Part>(element, found);
   } else if constexpr (IsTuple<Child>::value) {
     std::apply([&](auto&... member) { (for_each_part<Part>(member, found), ...); }, child);
-  } else if constexpr (!IsParameter<Child>::value) {
+  } else if constexpr (!IsParameter<Child>::value && !std::is_same_v<Child, NamedPrefixes<typename Part::Scalar>>) {
     Child::members(child, [&](std::string_view, auto& member) { for_each_part<Part>(member, found); });
   }
 }
 
 }  // namespace detail
 
-/// Every prefix in a model, in the order of its parameters: for a stack, layer by layer. They are the model's own, and
-/// stay where they are as long as its layers do.
+/// The prefix of every attention in a model, in the order of its parameters: for a stack, layer by layer. They are the
+/// model's own, and stay where they are as long as its layers do. Those that have names are not among them.
 template <class T, class Model>
 std::vector<Prefix<T>*> prefixes_of(Model& model) {
   std::vector<Prefix<T>*> found;

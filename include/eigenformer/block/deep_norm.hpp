@@ -53,7 +53,7 @@ struct DeepNormParts : TwoNormParts<Norm, Mixer, FeedForward> {
   };
 
   DeepNormParts(const Options& options, Random random)
-      : Base({options.norm, options.attention, options.feed_forward}, std::move(random)), alpha(options.gains.alpha) {
+      : Base({options.norm, options.attention, options.feed_forward}, Random(random)), alpha(options.gains.alpha) {
     check(alpha, "alpha");
     check(options.gains.beta, "beta");
     scale_branches(*this, options.gains.beta);

@@ -144,7 +144,8 @@ class SafetensorsAccess {
       if (unchecked && destination != nullptr) {  // the bytes as they are
         const std::span<T> all(destination, static_cast<std::size_t>((end - position) / sizeof(T)));
         Result<void> got = bytes.file.read(position, std::as_writable_bytes(all));
-        return got ? std::move(got) : Result<void>(unreadable(got.fault()));
+        if (!got) return unreadable(got.fault());
+        return got;
       }
     }
     while (position < end) {

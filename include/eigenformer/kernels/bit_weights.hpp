@@ -78,9 +78,9 @@ void pack_bits(const std::int8_t* codes, Index stride, Index out_features, Index
           "expected ", bit_matrix_size<Weights>(out_features, in_features), " bytes, got ", packed.size());
   for (Index n = 0; n < out_features; ++n) {
     for (Index k = 0; k < in_features; ++k) {
-      const int code = codes[n * stride + k];
+      const std::int8_t code = codes[n * stride + k];
       require<ValueError>(code >= -1 && code <= 1 && (code + 1) % Weights::smallest_step == 0, "pack_bits",
-                          "expected codes ", Weights::planes == 1 ? "-1 and 1" : "-1, 0 and 1", ", got ", code,
+                          "expected codes ", Weights::planes == 1 ? "-1 and 1" : "-1, 0 and 1", ", got ", int{code},
                           " for output ", n, ", input ", k);
     }
   }

@@ -33,7 +33,8 @@ class LinesAhead {
   /// Asks for as many more, or those that are left.
   EIGENFORMER_INLINE void ask(Index lines) {
     for (; lines > 0 && left_ > 0; --lines, --left_) {
-      __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);  // into the second cache: it is used once
+      // Into the second cache: it is used once. NOLINTNEXTLINE(performance-no-int-to-ptr): nothing is read there
+      __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);
       if (--left_of_run_ > 0) {
         at_ += line;
       } else {

@@ -21,8 +21,8 @@ struct MagnitudeBits {
   }
   EIGENFORMER_INLINE T result() const {
     Bits all = 0;
-    for (int i = 0; i < partials; ++i) {
-      for (int lane = 0; lane < Vec<T>::lanes; ++lane) all = all < largest[i][lane] ? largest[i][lane] : all;
+    for (const Lanes& some : largest) {
+      for (int lane = 0; lane < Vec<T>::lanes; ++lane) all = all < some[lane] ? some[lane] : all;
     }
     constexpr Bits infinity = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
     return std::bit_cast<T>(all < infinity ? all : infinity | infinity >> 1);
@@ -87,6 +87,7 @@ struct QuantizeStep {
   }
 };
 template <class T>
+// NOLINTNEXTLINE(readability-non-const-parameter): written through the step
 void quantize_row(const T* x, Index count, const RowCode<T>& code, std::int8_t* codes) {
   const QuantizeStep<T> step{x,
                              codes,

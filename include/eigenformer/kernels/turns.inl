@@ -55,6 +55,7 @@ struct TurnStep {
   }
 };
 template <class T>
+// NOLINTNEXTLINE(readability-non-const-parameter): written through the step
 void turns(double position, const double* frequencies, Index count, double* cosine, double* sine) {
   TurnStep step{Vec<double>::broadcast(position), frequencies, cosine, sine};
   for_each_vector<double>(count, step);

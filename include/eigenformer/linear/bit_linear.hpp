@@ -57,7 +57,7 @@ class BitLinear : public Block<BitLinear<T, Weights, Norm, Activations>> {
 
   /// Weight and bias start as those of Linear.
   BitLinear(const Options& options, Random random)
-      : BitLinear(Linear<T>({options.in_features, options.out_features, options.bias}, std::move(random)), options) {}
+      : BitLinear(Linear<T>({options.in_features, options.out_features, options.bias}, Random(random)), options) {}
   /// From a given weight and bias; the options' features may be left out.
   explicit BitLinear(const Linear<T>& latent, const Options& options = {})
       : weight(latent.weight),

@@ -38,7 +38,7 @@ class PackedBitLinear : public Block<PackedBitLinear<T, Weights, Norm, Activatio
 
   /// Random start values, as a block makes its projections before they are assigned.
   PackedBitLinear(const Options& options, Random random)
-      : PackedBitLinear(BitLinear<T, Weights, Norm, Activations>(options, std::move(random))) {}
+      : PackedBitLinear(BitLinear<T, Weights, Norm, Activations>(options, Random(random))) {}
   /// A snapshot of the layer.
   explicit PackedBitLinear(const BitLinear<T, Weights, Norm, Activations>& layer)
       : PackedBitLinear(codes_of(layer), layer.bias ? std::optional(layer.bias->value) : std::nullopt, layer.norm,
@@ -178,7 +178,7 @@ class PackedBitLinear : public Block<PackedBitLinear<T, Weights, Norm, Activatio
     if (Range::adds_minimum) code_sums = scope.take<std::int32_t>(out_);
     for (Index g = 0; g < groups.inputs; ++g) {
       kernels::bit_product(product(activations.rows.codes, shape, g), kernels::BitSums<T>{part_sums, out_}, context);
-      if (Range::adds_minimum) sum_codes(g, code_sums, scope, context);
+      if (Range::adds_minimum) sum_codes(g, kernels::BitSums<T>{code_sums, out_}, scope, context);
       context.parallel_for(shape.rows, 4 * static_cast<double>(shape.rows * out_), [&](Index n) {
         const Index row = n * shape.groups + g;
         for (Index o = 0; o < out_; ++o) {
@@ -201,12 +201,12 @@ class PackedBitLinear : public Block<PackedBitLinear<T, Weights, Norm, Activatio
     }
   }
   /// The sums of the weight's codes, [out]: its product with a row of ones.
-  void sum_codes(Index group, std::int32_t* sums, ScratchScope& scope, Context& context) const {
+  void sum_codes(Index group, const kernels::BitSums<T>& sums, ScratchScope& scope, Context& context) const {
     auto* const ones = scope.take<std::int8_t>(part());
     std::fill_n(ones, part(), std::int8_t{1});
     kernels::bit_product(
-        kernels::BitProduct<Packed>{.weights = matrix(group), .codes = ones, .rows = 1, .stride = part()},
-        kernels::BitSums<T>{sums, out_}, context);
+        kernels::BitProduct<Packed>{.weights = matrix(group), .codes = ones, .rows = 1, .stride = part()}, sums,
+        context);
   }
 
   Index out_;
