@@ -15,7 +15,7 @@ struct Setting {
   std::vector<double> learning_rates = {5e-4, 2e-3, 8e-3, 3e-2};  ///< of which each method takes its best
   WindowSizes windows = {.batch = 4, .length = 128};
   long prefix_length = 16;
-  int rounds = 15;  ///< of timing; the median counts
+  int rounds = 25;  ///< of timing; the median counts
   int threads = 2;
 };
 

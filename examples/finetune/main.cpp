@@ -24,7 +24,7 @@ constexpr const char* usage = R"(usage: finetune CHECKPOINT [STEPS [PICTURE [TEX
 Adapts a checkpoint of train_language_model to other text in several ways.
 
   CHECKPOINT  that has learnt from something else, for example from this project's C++ alone:
-              train_language_model --checkpoint sources.safetensors --text $(find include tests -name '*.hpp')
+              train_language_model --checkpoint sources.safetensors --text $(find include tests -name '*.?pp' | sort)
   STEPS       of training for each way and learning rate (1000)
   PICTURE     what is drawn (finetune.svg); what was trained is saved beside it, in a folder of that name
   TEXT        files to adapt to (this project's Markdown)
@@ -142,6 +142,7 @@ int run(const std::string& checkpoint, const std::string& picture, const std::ve
               setting.windows.batch, setting.windows.length);
   for (const double rate : setting.learning_rates) std::printf(" %.0e", rate);
   std::printf("\n");
+  print_speedups(base, text, setting, context);
   std::fflush(stdout);
 
   const std::vector<Method> all = methods();
@@ -155,7 +156,6 @@ int run(const std::string& checkpoint, const std::string& picture, const std::ve
   }
   fs::create_directories(fs::path(picture).replace_extension());
   print_table(all, outcomes, picture);
-  print_speedups(base, text, setting, context);
   drawing << drawn(all, outcomes, before);
   print_side_by_side(base, text, picture, context);
   std::printf("\ndrawn to '%s', saved to '%s'\n", picture.c_str(),

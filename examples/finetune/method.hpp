@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT
 
 #include <eigenformer/adapter/lora.hpp>
-#include <eigenformer/adapter/lora_model.hpp>
+#include <eigenformer/adapter/lora_attach.hpp>
+#include <eigenformer/adapter/lora_parameters.hpp>
 #include <eigenformer/adapter/prefix.hpp>
 #include <eigenformer/model/decoder.hpp>
 

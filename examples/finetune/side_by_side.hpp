@@ -10,7 +10,7 @@
 /// has its own adapter.
 inline std::vector<std::string> written_side_by_side(const Adaptable& model, const std::vector<std::string>& adapters,
                                                      const std::string& prompt, long bytes, ef::Context& context) {
-  const ef::lora::Assigned assigned(context, model, adapters);
+  const ef::Assigned assigned(context, model, adapters);
   const auto sequences = static_cast<long>(adapters.size());
   const auto read = static_cast<long>(prompt.size());
   Adaptable::KeyValues key_values = model.key_values(sequences, read + bytes);
