@@ -149,7 +149,8 @@ TYPED_TEST(Modules, attend_to_themselves_under_every_mask) {
 
 TYPED_TEST(Modules, attend_to_a_memory_under_every_mask) {
   int cases = 0;
-  for (const auto& [queries, keys] : {std::array<Index, 2>{1, 5}, {7, 7}, {13, 67}}) {
+  for (const std::array<Index, 2>& lengths : {std::array<Index, 2>{1, 5}, {7, 7}, {13, 67}}) {
+    const Index queries = lengths[0], keys = lengths[1];
     const auto x = normal(2, queries, dim, 6), memory = normal(2, keys, memory_dim, 7);
     this->for_each_module(memory_dim, [&](const auto& attention, const std::string& where) {
       this->for_each_mask(keys - queries, [&](const auto& mask, const reference::Mask& of_reference) {
