@@ -40,6 +40,8 @@ done
 [ "$(column "prefix" 7)" = "$(column "prefix, MLP" 7)" ] || fail "prefixes of different size: $(cat table)"
 [ "$(ls picture | wc -l)" = 12 ] || fail "not a file of each way: $(ls picture)"
 for name in "the base" r1-qv r8-all; do grep -q "^--- $name goes on$" table || fail "$name writes nothing: $(cat table)"; done
+says() { sed -n "/^--- $1 goes on$/,/^---/p;/^drawn/q" table | sed '/^---/d;/^drawn/d;/^$/d'; }
+[ -n "$(says r8-all)" ] && [ "$(says r8-all)" != "$(says "the base")" ] || fail "the adapter changes nothing: $(cat table)"
 [ "$(grep -c "<polyline" picture.svg)" = 13 ] || fail "expected 7 lines of loss and 6 of speed"
 grep -q "nan\|inf" picture.svg && fail "a number of the picture is none"
 "$program" base.safetensors 30 picture.svg sheep.txt >again 2>notes || fail "ended with $? at the second time"
