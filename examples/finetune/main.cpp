@@ -24,7 +24,8 @@ constexpr const char* usage = R"(usage: finetune CHECKPOINT [STEPS [PICTURE [TEX
 Adapts a checkpoint of train_language_model to other text in several ways.
 
   CHECKPOINT  that has learnt from something else, for example from this project's C++ alone:
-              train_language_model --checkpoint sources.safetensors --text $(find include tests -name '*.?pp' | sort)
+              train_language_model --checkpoint sources.safetensors
+                --text $(find include tests bench examples -name '*.?pp' -o -name '*.inl' | sort)
   STEPS       of training for each way and learning rate (1000)
   PICTURE     what is drawn (finetune.svg); what was trained is saved beside it, in a folder of that name
   TEXT        files to adapt to (this project's Markdown)
