@@ -11,10 +11,16 @@
 #include <eigenformer/io/header_text.hpp>
 #include <eigenformer/io/input_directory.hpp>
 #include <eigenformer/io/input_file.hpp>
+#include <eigenformer/io/json_config_parser.hpp>
 #include <eigenformer/io/json_format_parser.hpp>
 #include <eigenformer/io/json_scanner.hpp>
+#include <eigenformer/io/json_text.hpp>
 #include <eigenformer/io/output_file.hpp>
 #include <eigenformer/io/parameter_names.hpp>
+#include <eigenformer/io/peft_config.hpp>
+#include <eigenformer/io/peft_config_parser.hpp>
+#include <eigenformer/io/peft_config_reader.hpp>
+#include <eigenformer/io/peft_config_writer.hpp>
 #include <eigenformer/io/result.hpp>
 #include <eigenformer/io/safetensors.hpp>
 #include <eigenformer/io/safetensors_access.hpp>

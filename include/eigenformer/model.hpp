@@ -22,5 +22,12 @@
 #include <eigenformer/model/llama_config_reader.hpp>
 #include <eigenformer/model/llama_parameters.hpp>
 #include <eigenformer/model/paged_key_values.hpp>
+#include <eigenformer/model/peft.hpp>
+#include <eigenformer/model/peft_lora_loader.hpp>
+#include <eigenformer/model/peft_lora_names.hpp>
+#include <eigenformer/model/peft_lora_saver.hpp>
+#include <eigenformer/model/peft_options.hpp>
+#include <eigenformer/model/peft_prefix.hpp>
+#include <eigenformer/model/peft_prompt.hpp>
 #include <eigenformer/model/prompts.hpp>
 #include <eigenformer/model/search_options.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include "fuzz/adapter_target.hpp"
 #include "fuzz/config_target.hpp"
 #include "fuzz/llama2c_target.hpp"
 #include "fuzz/targets.hpp"
@@ -32,6 +33,7 @@ TEST(Fuzz, header_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("header
 TEST(Fuzz, file_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("file", fuzz::file), 48); }
 TEST(Fuzz, index_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("index", fuzz::index), 27); }
 TEST(Fuzz, config_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("config", fuzz::config), 5); }
+TEST(Fuzz, adapter_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("adapter", fuzz::adapter), 6); }
 TEST(Fuzz, llama2c_promises_hold_for_all_that_is_kept) { EXPECT_EQ(replay("llama2c", fuzz::llama2c), 3); }
 
 }  // namespace

@@ -32,7 +32,8 @@ set(rooms core kernels ops norm position quantize linear convolution attention a
 set(rooms_with_own_dependency mpi)
 
 # Who may ask the one scanner of JSON for tokens, and the words of a second parser or a second way to open files.
-set(json_grammars io/json_format_parser io/safetensors_parser io/shard_index_parser model/llama_config_parser)
+set(json_grammars io/json_format_parser io/json_config_parser io/peft_config_parser io/safetensors_parser io/shard_index_parser
+  model/llama_config_parser)
 set(second_parser "(nlohmann|rapidjson|simdjson|property_tree|json_parser|sscanf|istringstream|getline|[^a-z_]strto[a-z]+ *\\(|std::sto[a-z]+ *\\()")
 set(second_opener "(ifstream|fopen|freopen|mmap *\\()")
 
@@ -109,7 +110,7 @@ function(check_one_way_in file)
   string(REGEX REPLACE "\\.(hpp|inl)$" "" path "${path}")
   read_includes("${file}" paths)
   foreach(include IN LISTS paths)
-    if(include MATCHES "eigenformer/io/(json_scanner|json_format_parser)\\.hpp" AND NOT path IN_LIST json_grammars)
+    if(include MATCHES "eigenformer/io/(json_scanner|json_format_parser|json_config_parser)\\.hpp" AND NOT path IN_LIST json_grammars)
       fault("${file}" "parses JSON of its own: <${include}> is for the grammars that ${CMAKE_CURRENT_LIST_FILE} lists")
     endif()
   endforeach()

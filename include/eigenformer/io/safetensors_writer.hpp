@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/io/json_text.hpp>
 #include <eigenformer/io/output_file.hpp>
 #include <eigenformer/io/parameter_names.hpp>
 #include <eigenformer/io/safetensors_header.hpp>
@@ -174,15 +175,15 @@ class BasicSafetensorsWriter {
     std::uint64_t total = 0;
     std::string map;
     for (std::size_t i = 0; i < shards.size(); ++i) {
-      const std::string file = quoted(shard_name(name, i, shards.size()));
+      const std::string file = detail::json_quoted(shard_name(name, i, shards.size()));
       for (const Tensor& tensor : shards[i]) {
-        map += (map.empty() ? "" : ",\n") + quoted(tensor.name) + ":" + file;
+        map += (map.empty() ? "" : ",\n") + detail::json_quoted(tensor.name) + ":" + file;
         total += tensor.bytes.size();
       }
     }
     std::string text = "{\"metadata\":{\"total_size\":" + std::to_string(total);
     for (const auto& [key, value] : metadata) {
-      if (key != "total_size") text += "," + quoted(key) + ":" + quoted(value);
+      if (key != "total_size") text += "," + detail::json_quoted(key) + ":" + detail::json_quoted(value);
     }
     return text + "},\n\"weight_map\":{\n" + map + "}}\n";
   }
@@ -198,13 +199,15 @@ class BasicSafetensorsWriter {
     std::string text = "{";
     if (!metadata.empty()) {
       text += "\"__metadata__\":{";
-      for (const auto& [key, value] : metadata) text += quoted(key) + ":" + quoted(value) + ",";
+      for (const auto& [key, value] : metadata)
+        text += detail::json_quoted(key) + ":" + detail::json_quoted(value) + ",";
       text.back() = '}';
       text += ',';
     }
     std::size_t begin = 0;
     for (const Tensor& tensor : sorted) {
-      text += quoted(tensor.name) + ":{\"dtype\":\"" + std::string(eigenformer::name(tensor.dtype)) + "\",\"shape\":[";
+      text += detail::json_quoted(tensor.name) + ":{\"dtype\":\"" + std::string(eigenformer::name(tensor.dtype)) +
+              "\",\"shape\":[";
       for (int i = 0; i < tensor.shape.rank(); ++i) text += (i == 0 ? "" : ",") + std::to_string(tensor.shape[i]);
       text +=
           "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(begin + tensor.bytes.size()) + "]},";
@@ -214,22 +217,6 @@ class BasicSafetensorsWriter {
     text += '}';
     text.append((8 - text.size() % 8) % 8, ' ');
     return text;
-  }
-
-  static std::string quoted(const std::string& text) {
-    constexpr std::string_view hexadecimal = "0123456789abcdef";
-    std::string quoted = "\"";
-    for (const char character : text) {
-      if (character == '"' || character == '\\') quoted += '\\';
-      if (static_cast<unsigned char>(character) >= 0x20) {
-        quoted += character;
-      } else {
-        quoted += "\\u00";
-        quoted += hexadecimal[static_cast<unsigned char>(character) >> 4U];
-        quoted += hexadecimal[static_cast<unsigned char>(character) & 15U];
-      }
-    }
-    return quoted + '"';
   }
 
   /// Has the reader judge the header before anything is written, so that we never write what we would refuse to read.

@@ -47,6 +47,16 @@ Result<void> check_output(const LlamaConfig& config, std::string_view format) {
   return fault;
 }
 
+/// A projection of that weight, inside what carries adapters if it is such.
+template <class Output, class Weight>
+Output output_of(Weight weight) {
+  if constexpr (requires(Output output) { output.base; }) {
+    return Output(decltype(Output::base)(std::move(weight)));
+  } else {
+    return Output(std::move(weight));
+  }
+}
+
 /// A model of the right sizes whose weights are still to be read. One layer's are drawn and copied, the others' not at
 /// all: drawing the weights of a large model would take longer than reading them.
 template <class Model>
@@ -61,7 +71,7 @@ Model unread_llama(const DecoderOptions& options) {
     return Model(std::move(embedding), decltype(Model::layers)(std::move(layers)), std::move(norm));
   } else {
     return Model(std::move(embedding), decltype(Model::layers)(std::move(layers)), std::move(norm),
-                 decltype(Model::output)(Weights(options.vocabulary, options.dim)));
+                 output_of<decltype(Model::output)>(Weights(options.vocabulary, options.dim)));
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
-#include <eigenformer/io/json_scanner.hpp>
+#include <eigenformer/io/json_config_parser.hpp>
 #include <eigenformer/io/result.hpp>
 #include <eigenformer/model/llama_config.hpp>
 
@@ -13,25 +13,23 @@ namespace eigenformer::inline EIGENFORMER_ABI::detail {
 
 /// Reads one config.json, field by field as they come.
 template <class = void>
-class BasicLlamaConfigParser {
+class BasicLlamaConfigParser : private JsonConfigParser<64> {
  public:
   static constexpr std::string_view format = "config";
 
-  explicit BasicLlamaConfigParser(std::string_view text) : text_(text), scanner_(text) {
+  explicit BasicLlamaConfigParser(std::string_view text) : JsonConfigParser<64>(text, format) {
     config_.decoder = {.head_dim = absent, .epsilon = 1e-6};
     config_.decoder.kv_heads = absent;
   }
 
   Result<LlamaConfig> parse() {
-    const std::size_t invalid = first_invalid_utf8(text_);
-    if (invalid != text_.size()) return at(invalid, "expected UTF-8");
-    if (!(object([this] { return any_field(); }) && check_rest() && check_required() && complete())) return fault_;
+    if (!(check_text() && object([this] { return any_field(); }) && check_rest() && check_required() && complete()))
+      return fault_;
     return config_;
   }
 
  private:
   static constexpr Index absent = -1;
-  static constexpr int most_depth = 16;  // of what is passed over
 
   enum class Field : unsigned {
     model_type,
@@ -83,33 +81,6 @@ class BasicLlamaConfigParser {
 
   static std::string_view name(Field field) { return field_names[static_cast<std::size_t>(field)]; }
 
-  /// `{`, any number of keys, each left in key_ and followed by what member() reads, `}`.
-  bool object(const auto& member) {
-    if (!scanner_.take('{')) return not_json("expected an object");
-    if (scanner_.take('}')) return true;
-    do {
-      if (!key() || !member()) return false;
-    } while (scanner_.take(','));
-    return scanner_.take('}') || not_json("expected ',' or '}'");
-  }
-  /// A key that is too long for any field of ours is passed over, and empty.
-  bool key() {
-    scanner_.skip_whitespace();
-    key_position_ = scanner_.position();
-    JsonScanner from_here = scanner_;
-    std::size_t length = 0;
-    const JsonFault read = scanner_.string(key_text_, length);
-    if (read == JsonFault::too_long) {
-      scanner_ = from_here;
-      length = 0;
-      if (scanner_.skip_value(0) != JsonFault::none) return not_json("expected a key in quotes");
-    } else if (read != JsonFault::none) {
-      return not_json("expected a key in quotes");
-    }
-    key_ = {key_text_.data(), length};
-    return scanner_.take(':') || not_json("expected ':'");
-  }
-
   bool any_field() {
     const auto found = std::find(field_names.begin(), field_names.end(), key_);
     if (found == field_names.end()) return skip();
@@ -117,8 +88,7 @@ class BasicLlamaConfigParser {
     field_ = static_cast<Field>(which);
     if ((seen_ >> which & 1U) != 0) return failed(key_position_, "expected once");
     seen_ |= 1U << which;
-    scanner_.skip_whitespace();
-    value_ = scanner_;
+    begin_value();
     if (scanner_.take_word("null")) return null();
     return read();
   }
@@ -159,22 +129,14 @@ class BasicLlamaConfigParser {
   }
 
   bool integer(Index& value, Index most) {
-    std::uint64_t number = 0;
-    const JsonFault read = scanner_.integer(number);
-    if (read == JsonFault::none && number >= 1 && number <= static_cast<std::uint64_t>(most)) {
-      value = static_cast<Index>(number);
-      return true;
-    }
+    if (read_integer(value, most)) return true;
     FixedText<80> expected("an integer in 1 .. ");
     return wrong(expected.append(most).view());
   }
-  struct Range {
-    double low, high;
-  };
   bool real(double& value, Range range, std::string_view expected) {
-    return (scanner_.number(value) == JsonFault::none && value >= range.low && value <= range.high) || wrong(expected);
+    return read_number(value, range) || wrong(expected);
   }
-  bool boolean(bool& value) { return scanner_.boolean(value) == JsonFault::none || wrong("true or false"); }
+  bool boolean(bool& value) { return read_boolean(value) || wrong("true or false"); }
   bool tied() {
     bool tied = false;
     if (!boolean(tied)) return false;
@@ -183,9 +145,7 @@ class BasicLlamaConfigParser {
   }
   /// The one word that is implemented.
   bool word(std::string_view only) {
-    std::array<char, 32> room{};
-    std::size_t length = 0;
-    if (scanner_.string(room, length) == JsonFault::none && std::string_view(room.data(), length) == only) return true;
+    if (read_word(only)) return true;
     FixedText<80> expected("\"");
     return wrong(expected.append(only).append("\"").view());
   }
@@ -227,16 +187,6 @@ class BasicLlamaConfigParser {
     return (good && (typed || !others)) || wrong(expected);
   }
 
-  bool skip() {
-    const JsonFault fault = scanner_.skip_value(most_depth);
-    if (fault == JsonFault::none) return true;
-    return fault == JsonFault::too_deep ? not_json("expected values nested less deeply") : not_json("expected JSON");
-  }
-
-  bool check_rest() {
-    scanner_.skip_whitespace();
-    return scanner_.at_end() || not_json("expected nothing behind the object");
-  }
   bool check_required() {
     FixedText<240> missing("missing:");
     bool complete = true;
@@ -280,18 +230,10 @@ class BasicLlamaConfigParser {
 
   /// The value of field_ is not what was expected: says so, and shows it if it is JSON at all.
   bool wrong(std::string_view expected) {
-    JsonScanner after = value_;
-    const std::size_t begin = value_.position();
-    if (after.skip_value(most_depth) != JsonFault::none) {
-      scanner_ = after;
-      return not_json("expected JSON");
-    }
-    FixedText<60> got;
-    for (const char& character : text_.substr(begin, after.position() - begin)) {
-      character == '"' ? got.append("\"") : got.append_escaped({&character, 1});
-    }
-    failed(begin, "expected ");
-    fault_.reason.append(expected).append(", got ").append(got.view());
+    const std::optional<FixedText<60>> got = shown();
+    if (!got) return false;
+    failed(value_.position(), "expected ");
+    fault_.reason.append(expected).append(", got ").append(got->view());
     return false;
   }
   bool failed(std::size_t position, std::string_view reason) {
@@ -299,27 +241,12 @@ class BasicLlamaConfigParser {
     fault_.reason.append(": ").append(reason);
     return false;
   }
-  bool not_json(std::string_view expected) {
-    fault_ = at(scanner_.position(), expected);
-    return false;
-  }
-  static FileFault at(std::size_t position, std::string_view reason) {
-    return {.rule = 0, .position = position, .tensor = {}, .reason = reason, .format = format};
-  }
-
-  std::string_view text_;
-  JsonScanner scanner_;
-  JsonScanner value_ = scanner_;  ///< where the value of field_ begins
   LlamaConfig config_;
   Field field_ = Field::model_type;
   unsigned seen_ = 0;
   double rope_theta_ = 10000;
   double nested_rope_theta_ = 0;  ///< in rope_parameters, where newer files have it; it counts if both are there
   double rotary_share_ = 1;
-  std::array<char, 64> key_text_{};
-  std::string_view key_;
-  std::size_t key_position_ = 0;
-  FileFault fault_;
 };
 
 /// The one BasicLlamaConfigParser, which is a template so that only who uses it compiles it.
