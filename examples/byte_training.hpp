@@ -5,6 +5,7 @@
 #include <eigenformer/train/adamw.hpp>
 #include <eigenformer/train/cross_entropy.hpp>
 
+#include <algorithm>
 #include <numbers>
 #include <string>
 #include <vector>
@@ -51,6 +52,31 @@ double bits_per_byte(const Model& model, const std::string& text, const WindowSi
     sum += eigenformer::cross_entropy<float>(logits, windows.targets, context).mean;
   }
   return sum / batches / std::numbers::ln2;
+}
+
+/// Mean bits per byte over all of a text, read in windows one after the other, so that every byte but the first is
+/// predicted from those before it in its window. As many windows as `batch` go together.
+template <class Model>
+double bits_per_byte_of_all(const Model& model, const std::string& text, long batch, long length,
+                            eigenformer::Context& context) {
+  const auto window = static_cast<std::size_t>(length);
+  const std::size_t predicted = text.size() - 1;
+  double nats = 0;
+  std::size_t begin = 0;
+  while (begin < predicted) {
+    // As many whole windows as a batch has; at the end fewer, and last of all one that is shorter.
+    const std::size_t whole = (predicted - begin) / window;
+    const std::size_t together = whole == 0 ? 1 : std::min(whole, static_cast<std::size_t>(batch));
+    const std::size_t width = whole == 0 ? predicted - begin : window;
+    Windows windows(static_cast<long>(together), static_cast<long>(width));
+    for (std::size_t b = 0; b < together; ++b) windows.read(static_cast<long>(b), text, begin + b * width);
+    eigenformer::Tensor<float, 3> logits = model.output_like(windows.tokens);
+    model.forward(windows.tokens, logits, context);
+    nats += eigenformer::cross_entropy<float>(logits, windows.targets, context).mean *
+            static_cast<double>(together * width);
+    begin += together * width;
+  }
+  return nats / static_cast<double>(predicted) / std::numbers::ln2;
 }
 
 /// Trains for `steps` steps on windows that `order` chooses, step i with the learning rate `rate(i)`. Returns the bits per

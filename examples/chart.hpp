@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <sstream>
 #include <string>
@@ -40,7 +41,7 @@ struct Panel {
   std::vector<Curve> curves = {};
 };
 
-constexpr double width = 420, height = 300, left = 56, top = 34, gap = 40, below = 104;
+constexpr double width = 420, height = 300, left = 56, top = 34, gap = 40, below = 64;
 
 inline std::string number(double value) {
   char text[32];
@@ -134,16 +135,17 @@ inline std::string drawn(const std::vector<Panel>& panels) {
     y_label = panel.y.label;
     x += width + left;
   }
+  const std::vector<Curve>& curves = panels.front().curves;
   const double all = x + gap - 10;
-  const double total = top + height + below;
+  const double legend = 20 * std::max(2.0, std::ceil(static_cast<double>(curves.size()) / 3));
+  const double total = top + height + below + legend;
   std::string svg = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 " + number(all) + " " + number(total) +
                     "' font-family='sans-serif' font-size='12' fill='#222222'>\n<rect width='100%' height='100%' "
                     "fill='white'/>\n" +
                     body;
-  const std::vector<Curve>& curves = panels.front().curves;
   for (std::size_t i = 0; i < curves.size(); ++i) {
     const double from = left + 10 + 320 * static_cast<double>(i % 3);
-    const double row = total - 42 + 20 * static_cast<double>(i / 3);
+    const double row = total - 2 - legend + 20 * static_cast<double>(i / 3);
     svg += line(from, row, from + 26, row, style_of(curves[i]));
     svg += label(from + 32, row + 4, "start", curves[i].name);
   }

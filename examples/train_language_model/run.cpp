@@ -2,8 +2,6 @@
 
 #include "run.hpp"
 
-#include <eigenformer/io/checkpoint.hpp>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,15 +14,6 @@ namespace ef = eigenformer;
 namespace {
 
 constexpr const char* format = "eigenformer train_language_model 1";
-
-ef::DecoderOptions model_options(const Options& options) {
-  return {.vocabulary = 256,
-          .dim = options.dim,
-          .layers = options.layers,
-          .heads = options.heads,
-          .kv_heads = options.kv_heads,
-          .hidden = options.hidden};
-}
 
 /// Makes the optimiser's state look like a model to the checkpoint functions.
 struct OptimizerTensors {
@@ -97,6 +86,15 @@ void require_size(const ef::SafetensorsFile& file, const Options& options) {
 
 }  // namespace
 
+ef::DecoderOptions model_options(const Options& options) {
+  return {.vocabulary = 256,
+          .dim = options.dim,
+          .layers = options.layers,
+          .heads = options.heads,
+          .kv_heads = options.kv_heads,
+          .hidden = options.hidden};
+}
+
 Run::Run(const Options& chosen)
     : options(chosen),
       model(model_options(chosen), ef::Random(chosen.seed)),
@@ -142,10 +140,11 @@ Run load_run(const std::string& path, const Options& asked) {
   return run;
 }
 
-Model load_model(const std::string& path, const Options& options) {
-  Model model(model_options(options), ef::Random(0));
-  ef::load_safetensors(path, model, {.read = {.finite = ef::Finite::required}, .prefix = "model."});
-  return model;
+Origin read_origin(const std::string& path) {
+  const ef::SafetensorsFile file(path);
+  const Options options = merged_options(file, {});
+  require_size(file, options);
+  return {options, stored_number<std::uint64_t>(file, "text", 16)};
 }
 
 void require_writable(const std::string& path) {

@@ -5,6 +5,7 @@
 #include "text.hpp"
 
 #include <eigenformer/core/random.hpp>
+#include <eigenformer/io/checkpoint.hpp>
 #include <eigenformer/kernels/compiled/kernels.hpp>
 #include <eigenformer/model/decoder.hpp>
 #include <eigenformer/train/adamw.hpp>
@@ -32,8 +33,23 @@ void save_run(const std::string& path, Run& run);
 /// Throws eigenformer::FileError or std::runtime_error that names what is wrong.
 Run load_run(const std::string& path, const Options& asked);
 
-/// The model of a file that save_run wrote, into a new one of its shape.
-Model load_model(const std::string& path, const Options& options);
+/// What a model is like.
+eigenformer::DecoderOptions model_options(const Options& options);
+
+/// What a file that save_run wrote says of its model, and the fingerprint of the text that this has learnt from.
+struct Origin {
+  Options options;
+  std::uint64_t text = 0;
+};
+Origin read_origin(const std::string& path);
+
+/// The model of a file that save_run wrote, into a new one of its shape: a Model, or one with the same parameters.
+template <class Loaded = Model>
+Loaded load_model(const std::string& path, const Options& options) {
+  Loaded model(model_options(options), eigenformer::Random(0));
+  eigenformer::load_safetensors(path, model, {.read = {.finite = eigenformer::Finite::required}, .prefix = "model."});
+  return model;
+}
 
 /// Throws std::runtime_error unless a file can be written there.
 void require_writable(const std::string& path);

@@ -59,6 +59,12 @@ std::vector<fs::path> project_files(const fs::path& source) {
   return files;
 }
 
+std::vector<fs::path> project_documents(const fs::path& source) {
+  std::vector<fs::path> files = project_files(source);
+  std::erase_if(files, [](const fs::path& file) { return file.extension() != ".md"; });
+  return files;
+}
+
 Text read_text(const std::vector<fs::path>& files, std::size_t piece) {
   constexpr std::size_t every = 10;
   constexpr std::size_t most_held_out = 32;

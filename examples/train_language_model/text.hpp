@@ -18,6 +18,9 @@ struct Text {
 /// Throws std::runtime_error if there are none.
 std::vector<std::filesystem::path> project_files(const std::filesystem::path& source);
 
+/// Those of them that are documents, in Markdown.
+std::vector<std::filesystem::path> project_documents(const std::filesystem::path& source);
+
 /// Reads the files one after the other, cuts the whole into pieces of `piece` bytes and holds out every tenth, at most
 /// 32 of them. Bytes after the last whole piece are learnt from. Throws std::runtime_error for a file that is missing,
 /// unreadable or empty, or if no piece would be held out.

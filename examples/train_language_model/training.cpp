@@ -10,20 +10,9 @@
 #include <eigenformer/train/schedule.hpp>
 
 #include <algorithm>
-#include <numbers>
 
 namespace ef = eigenformer;
 using ef::Index;
-
-namespace {
-
-double loss_of(const Model& model, const Windows& windows, ef::Context& context) {
-  ef::Tensor<float, 3> logits = model.output_like(windows.tokens);
-  model.forward(windows.tokens, logits, context);
-  return ef::cross_entropy<float>(logits, windows.targets, context).mean;
-}
-
-}  // namespace
 
 TrainingSpeed train(Run& run, const Text& text, ef::Context& context, const volatile std::sig_atomic_t& interrupted) {
   const Options& options = run.options;
@@ -56,21 +45,7 @@ TrainingSpeed train(Run& run, const Text& text, ef::Context& context, const vola
 }
 
 double bits_per_byte(const Model& model, const std::string& text, const Options& options, ef::Context& context) {
-  const auto length = static_cast<std::size_t>(options.length);
-  const std::size_t predicted = text.size() - 1;
-  double nats = 0;
-  std::size_t begin = 0;
-  while (begin < predicted) {
-    // As many whole windows as a batch has; at the end fewer, and last of all one that is shorter.
-    const std::size_t whole = (predicted - begin) / length;
-    const std::size_t batch = whole == 0 ? 1 : std::min(whole, static_cast<std::size_t>(options.batch));
-    const std::size_t width = whole == 0 ? predicted - begin : length;
-    Windows windows(static_cast<Index>(batch), static_cast<Index>(width));
-    for (std::size_t b = 0; b < batch; ++b) windows.read(static_cast<Index>(b), text, begin + b * width);
-    nats += loss_of(model, windows, context) * static_cast<double>(batch * width);
-    begin += batch * width;
-  }
-  return nats / static_cast<double>(predicted) / std::numbers::ln2;
+  return bits_per_byte_of_all(model, text, options.batch, options.length, context);
 }
 
 double operations_per_token(const Model& model, const Options& options) {

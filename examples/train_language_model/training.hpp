@@ -16,8 +16,7 @@ struct TrainingSpeed {
 TrainingSpeed train(Run& run, const Text& text, eigenformer::Context& context,
                     const volatile std::sig_atomic_t& interrupted);
 
-/// What the model makes of a text, in bits per byte: read in windows of the length that it was trained with, one after
-/// the other, so that every byte but the first is predicted from those before it in its window.
+/// What the model makes of a text, in bits per byte, read in windows of the length that it was trained with.
 double bits_per_byte(const Model& model, const std::string& text, const Options& options,
                      eigenformer::Context& context);
 

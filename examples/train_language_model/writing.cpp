@@ -17,21 +17,6 @@ double seconds_of(const auto& call) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Draws from softmax(logits / temperature), or takes the largest if the temperature is 0.
-std::int32_t draw(const ef::Matrix<float>& logits, double temperature, ef::Random& random) {
-  ef::Index likeliest = 0;
-  const double largest = static_cast<double>(logits.row(0).maxCoeff(&likeliest));
-  if (!(temperature > 0)) return static_cast<std::int32_t>(likeliest);
-  std::vector<double> sums;
-  double sum = 0;
-  for (const float logit : logits.reshaped()) {
-    sum += std::exp((static_cast<double>(logit) - largest) / temperature);
-    sums.push_back(sum);
-  }
-  const auto chosen = std::upper_bound(sums.begin(), sums.end(), random.uniform() * sum);
-  return static_cast<std::int32_t>(std::min<std::ptrdiff_t>(chosen - sums.begin(), logits.cols() - 1));
-}
-
 /// Number of bytes of the UTF-8 sequence at the start of `text`, or 0 if there is none.
 std::size_t utf8_sequence(std::string_view text) {
   const auto first = static_cast<unsigned char>(text[0]);
@@ -48,6 +33,20 @@ std::size_t utf8_sequence(std::string_view text) {
 }
 
 }  // namespace
+
+std::int32_t draw(std::span<const float> logits, double temperature, ef::Random& random) {
+  const auto likeliest = std::max_element(logits.begin(), logits.end());
+  if (!(temperature > 0)) return static_cast<std::int32_t>(likeliest - logits.begin());
+  const auto largest = static_cast<double>(*likeliest);
+  std::vector<double> sums;
+  double sum = 0;
+  for (const float logit : logits) {
+    sum += std::exp((static_cast<double>(logit) - largest) / temperature);
+    sums.push_back(sum);
+  }
+  const auto chosen = std::upper_bound(sums.begin(), sums.end(), random.uniform() * sum);
+  return static_cast<std::int32_t>(std::min<std::ptrdiff_t>(chosen - sums.begin(), std::ssize(logits) - 1));
+}
 
 Writing write(const Model& model, const std::string& prompt, const Options& options, ef::Context& context,
               const volatile std::sig_atomic_t& interrupted) {
@@ -70,7 +69,7 @@ Writing write(const Model& model, const std::string& prompt, const Options& opti
       result.decode_seconds += seconds_of([&] { model.next_logits(newest, logits, key_values, context); });
       ++result.decode_tokens;
     }
-    history.push_back(draw(logits, options.temperature, random));
+    history.push_back(draw({logits.data(), 256}, options.temperature, random));
     result.text += static_cast<char>(history.back());
   }
   return result;

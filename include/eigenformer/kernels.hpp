@@ -19,6 +19,7 @@
 #include <eigenformer/kernels/gemm.hpp>
 #include <eigenformer/kernels/gemv.hpp>
 #include <eigenformer/kernels/lines_ahead.hpp>
+#include <eigenformer/kernels/narrow_gemm.hpp>
 #include <eigenformer/kernels/norm.hpp>
 #include <eigenformer/kernels/pack.hpp>
 #include <eigenformer/kernels/product.hpp>

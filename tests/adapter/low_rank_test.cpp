@@ -31,3 +31,26 @@ TEST(LowRank, adds_both_products_to_what_is_there) {
   ef::add_product<float>(b, a, sum, context);
   EXPECT_TRUE(within(support::worst_row_nmse(sum, added, 7), support::tolerance::gemm_row_nmse<float>));
 }
+
+/// Ranks and numbers of rows on either side of what is multiplied turned.
+TEST(LowRank, goes_down_and_back_for_every_rank) {
+  support::Generator random;
+  ef::Context context;
+  for (const ef::Index rank : {1, 3, 8, 9, 19}) {
+    for (const ef::Index rows : {1, 16, 17, 131}) {
+      const ef::Matrix<float> x = normal<float>(rows, 23, random);
+      const ef::Matrix<float> dy = normal<float>(rows, 29, random);
+      const ef::Matrix<float> a = normal<float>(rank, 23, random);
+      const ef::Matrix<float> b = normal<float>(29, rank, random);
+      const reference::Array<double> none({rows, rank});
+      const auto down = reference::product(wide(x), reference::transposed(wide(a)), none);
+      const auto back = reference::product(wide(dy), wide(b), none);
+      ef::Matrix<float> h(rows, rank), dh(rows, rank);
+      ef::low_rank_down<float>(x, a, 4.0F, h, context);  // which rounds nothing
+      ef::low_rank_down_backward<float>(dy, b, 4.0F, dh, context);
+      h /= 4, dh /= 4;
+      EXPECT_TRUE(within(support::dot_product_error(h, down.value, down.magnitude), support::tolerance::gemm_c));
+      EXPECT_TRUE(within(support::dot_product_error(dh, back.value, back.magnitude), support::tolerance::gemm_c));
+    }
+  }
+}

@@ -337,10 +337,17 @@ TYPED_TEST(Prefix, goes_into_a_decoder) {
     }
   });
   EXPECT_EQ(taken, weights.size());
+  const auto parameters = [](const auto& of) {
+    std::size_t count = 0;
+    of.visit_parameters([&](const ef::Name&, const auto&) { ++count; });
+    return count;
+  };
+  EXPECT_EQ(parameters(model), weights.size()) << "prefixes of length 0 have no parameters";
   ef::Tensor<std::int32_t, 2> tokens(2, 9);
   for (Index i = 0; i < tokens.size(); ++i) tokens.data()[i] = static_cast<std::int32_t>(i * 7 % 29);
   EXPECT_TRUE(support::bit_equal(model(tokens), plain(tokens)));
   for (auto& layer : model.layers.layers) layer.attention.prefix = layer.attention.own_prefix(4, ef::Random(9));
+  EXPECT_EQ(parameters(model), weights.size() + 4) << "keys and values in two layers";
   const ef::Tensor<T, 3> whole = model(tokens);
   EXPECT_FALSE(support::bit_equal(whole, plain(tokens)));
   auto caches = model.key_values(2, 9);

@@ -266,8 +266,7 @@ class Lora : public Block<Lora<Base>>,
       linear_backward_weight<Scalar>(dy, kept.h.rows(rank), adapter.b.accumulated_gradient(), context);
     }
     RowsView<Scalar> dh = scope.rows<Scalar>(dy.rows(), rank);
-    linear_backward_input<Scalar>(dy, adapter.b.value, dh, context);
-    dh *= factor(entry);
+    low_rank_down_backward<Scalar>(dy, adapter.b.value, factor(entry), dh, context);
     if (adapter.a.trainable) {
       const ConstRowsView<Scalar> x = gathered<Scalar>(cache.x.rows(input_features()), kept.rows.values(), scope);
       linear_backward_weight<Scalar>(dh, dropped(entry, x, kept.seed, scope, context), adapter.a.accumulated_gradient(),

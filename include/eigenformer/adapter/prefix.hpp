@@ -21,6 +21,7 @@ struct PrefixOptions {
 /// Trained keys and values that stand before those of every sequence (Li & Liang 2021, "Prefix-Tuning", section 4): those
 /// of one attention, in its key/value heads. KeyValuePrefix says how attention reads them.
 ///   keys: [length, kv_heads, head_dim]    values: [length, kv_heads, value_dim]
+/// A prefix of length 0 has no parameters: what has one looks like what has none, to optimisers and checkpoints too.
 ///   throws OptionError for a negative length and heads or dims below 1, ShapeError for given keys and values that do not
 ///          belong together
 template <class T>
@@ -51,6 +52,7 @@ struct Prefix {
   TrainedPrefix<T> trained() { return {view(), keys, values}; }
 
   static void members(auto& self, auto&& visit) {
+    if (self.length() == 0) return;  // as if there were none, by name too
     visit("keys", self.keys);
     visit("values", self.values);
   }
@@ -101,8 +103,8 @@ struct NamedPrefixes {
 
 /// An attention (MultiHeadAttention, GroupedQueryAttention, MultiQueryAttention, for itself or across) with a Prefix before
 /// its keys and values: in place of the attention it goes into every layer and model, with the same options and names of
-/// parameters, and prefix.keys and prefix.values besides. Made from options its prefix is of length 0, which changes no bit;
-/// `prefix` is public and may be set and set again, `own_prefix` makes one that fits.
+/// parameters, and prefix.keys and prefix.values besides. Made from options its prefix is of length 0, which changes no bit
+/// and adds no parameter; `prefix` is public and may be set and set again, `own_prefix` makes one that fits.
 /// With a key/value cache the prefix stays where it is: the cache holds the sequence alone.
 /// In a batch whose sequences are labelled (Assigned), if it has `named` prefixes, each sequence has the one of that name
 /// instead, or none; for inference alone.
