@@ -9,7 +9,6 @@
 #include <initializer_list>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace eigenformer::inline EIGENFORMER_ABI::detail {
 
@@ -45,7 +44,7 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
 
   bool kind() {
     if (keys_.size() == PeftLimits::fields) return not_json("expected at most 1000 fields");
-    keys_.emplace_back(key_);
+    if (!keys_.emplace(key_).second) repeated_.emplace(key_);
     if (key_ != "peft_type") return skip();
     field_ = key_;
     begin_value();
@@ -60,14 +59,11 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
     return true;
   }
   void check_keys() {
-    std::sort(keys_.begin(), keys_.end());
-    for (std::size_t i = 1; i < keys_.size(); ++i) {
-      if (keys_[i] == keys_[i - 1]) problem(keys_[i], "expected once");
-    }
+    for (const std::string& key : repeated_) problem(key, "expected once");
     require_key("peft_type");
   }
   void require_key(std::string_view name) {
-    if (!std::binary_search(keys_.begin(), keys_.end(), name)) problem(name, "missing");
+    if (keys_.find(name) == keys_.end()) problem(name, "missing");
   }
 
   bool any_field() {
@@ -267,7 +263,8 @@ class BasicPeftConfigParser : private JsonConfigParser<PeftLimits::name_bytes> {
 
   PeftConfig config_;
   bool known_kind_ = false;
-  std::vector<std::string> keys_;     ///< of the outermost object
+  PeftModules keys_;                  ///< of the outermost object
+  PeftModules repeated_;              ///< of them
   std::string field_;                 ///< whose value is read
   std::optional<std::string> entry_;  ///< inside it
   std::string problems_;

@@ -14,7 +14,8 @@ namespace detail {
 
 /// What a beam search keeps of one source: unfinished sequences, the likeliest first, and finished ones. Each unfinished
 /// one has a row, where logits and caches are its own.
-class Beam {
+template <class = void>
+class BasicBeam {
  public:
   /// A sequence is copied from one row to another when two of those that go on have it in common.
   struct Copy {
@@ -22,7 +23,7 @@ class Beam {
     Index to;
   };
 
-  explicit Beam(const SearchOptions& options) : options_(options), open_(1) {}
+  explicit BasicBeam(const SearchOptions& options) : options_(options), open_(1) {}
 
   bool done() const { return open_.empty(); }
 
@@ -130,6 +131,9 @@ class Beam {
   std::vector<Candidate> best_;
   std::vector<Copy> copies_;
 };
+
+/// The one BasicBeam, which is a template so that only who uses it compiles it.
+using Beam = BasicBeam<>;
 
 }  // namespace detail
 

@@ -14,13 +14,14 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// const auto found = ef::beam_search(model, ef::Prompts(prompts), {.end = 1, .max_length = 9}, context);
 /// const std::vector<std::int32_t>& best = found[1][0].tokens;  // behind the second prompt
 /// @endcode
-class Prompts {
+template <class = void>
+class BasicPrompts {
  public:
   /// Each of a list of prompts, not owned.
-  Prompts(const std::vector<std::vector<TokensView::Token>>& lists) : prompts_(lists.begin(), lists.end()) {}
+  BasicPrompts(const std::vector<std::vector<TokensView::Token>>& lists) : prompts_(lists.begin(), lists.end()) {}
   /// Each row of [B, S], or one prompt [S]; not owned.
   template <class Tokens>
-  requires std::is_convertible_v<const Tokens&, TokensView> Prompts(const Tokens& tokens) {
+  requires std::is_convertible_v<const Tokens&, TokensView> BasicPrompts(const Tokens& tokens) {
     const TokensView all(tokens);
     const Shape& shape = all.shape();
     require(shape.rank() == 1 || shape.rank() == 2, "Prompts",
@@ -35,6 +36,9 @@ class Prompts {
  private:
   std::vector<TokensView> prompts_;
 };
+
+/// The one BasicPrompts, which is a template so that only who uses it compiles it.
+using Prompts = BasicPrompts<>;
 
 /// What decoding goes on from behind prompts, some rows for each: what a search works with. A prompt's keys and values are
 /// stored once for all its rows. A value: a copy goes its own way.

@@ -12,7 +12,8 @@ namespace eigenformer::inline EIGENFORMER_ABI {
 /// Ternary codes as HuggingFace's BitNet checkpoints hold them: two bits each, code + 1, of which the byte [i, k] has those
 /// of rows i, i + R, i + 2R, i + 3R from its low bits up, R = out / 4 rounded up.   bytes: [R, in]    result: [out, in]
 ///   throws ShapeError for another number of bytes, ValueError for the bits of no code
-inline Matrix<std::int8_t> unpack_huggingface_ternary(std::span<const std::uint8_t> bytes, Index out, Index in) {
+template <class = void>  // so that only who uses it compiles it
+Matrix<std::int8_t> unpack_huggingface_ternary(std::span<const std::uint8_t> bytes, Index out, Index in) {
   require_positive(out, "unpack_huggingface_ternary", "out");
   require_positive(in, "unpack_huggingface_ternary", "in");
   const Index rows = (out + 3) / 4;

@@ -88,12 +88,13 @@ struct WeightSums {
 
   template <class T>
   static WeightSums of(const T* w, Index count) {
-    using Lanes = Eigen::Array<double, 8, 1>;
+    using Sum = decltype(double() + T());  // double, in a way that only who uses it compiles
+    using Lanes = Eigen::Array<Sum, 8, 1>;
     Lanes sum = Lanes::Zero();
     Lanes magnitude = Lanes::Zero();
     Index i = 0;
     for (; i + 8 <= count; i += 8) {
-      const Lanes lanes = Eigen::Map<const Eigen::Array<T, 8, 1>>(w + i).template cast<double>();
+      const Lanes lanes = Eigen::Map<const Eigen::Array<T, 8, 1>>(w + i).template cast<Sum>();
       sum += lanes;
       magnitude += lanes.abs();
     }
