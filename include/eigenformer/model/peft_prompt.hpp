@@ -1,6 +1,7 @@
 #pragma once
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/core/block.hpp>
 #include <eigenformer/core/scalar_of.hpp>
 #include <eigenformer/io/checkpoint.hpp>
 #include <eigenformer/model/peft_options.hpp>
