@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <eigenformer/adapter/named_prefixes.hpp>
 #include <eigenformer/adapter/prefix_mlp.hpp>
 #include <eigenformer/adapter/prefixes_of.hpp>
 #include <eigenformer/io/safetensors.hpp>
@@ -83,6 +84,22 @@ TEST(PeftPrefix, keys_and_values_of_all_layers_are_one_row_for_each_position) {
   EXPECT_EQ(config.layers, 2);
   EXPECT_EQ(config.kv_heads, 2);
   EXPECT_EQ(config.features, 10);
+}
+
+// One file after the other, each set aside by a name.
+TEST(PeftPrefix, those_with_names_stay_as_they_are) {
+  Model model;
+  ASSERT_EQ(load(rows({3, 40}), model, {3, 2, 2, 10}), "loaded");
+  const ef::Tensor<float, 3> first = model.layers[1].prefix.keys.value;
+  ef::name_prefixes(model, "first");
+  ASSERT_EQ(load(rows({4, 40}), model, {4, 2, 2, 10}), "loaded");
+  EXPECT_EQ(model.layers[1].prefix.length(), 4);
+  EXPECT_TRUE(support::bit_equal(model.layers[1].named.find("first")->keys.value, first));
+  ef::PeftPrefixConfig config;
+  std::string problems;
+  EXPECT_EQ(peft::prefix_rows(model, config, problems).rows(), 4);
+  EXPECT_EQ(problems, "");
+  EXPECT_EQ(config.layers, 2);
 }
 
 TEST(PeftPrefix, what_a_file_leaves_out_the_model_knows) {

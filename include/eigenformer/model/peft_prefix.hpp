@@ -18,15 +18,16 @@ namespace eigenformer::inline EIGENFORMER_ABI::peft::detail {
 template <class T, class Found>
 struct PrefixVisitor {
   template <class B>
-  static constexpr bool takes = std::is_same_v<B, Prefix<T>>;
+  static constexpr bool takes = std::is_same_v<B, Prefix<T>> || std::is_same_v<B, NamedPrefixes<T>>;
   const Found& found;
 
   template <class Child>
   void operator()(const Name& name, Child& child) const {
-    if constexpr (takes<std::remove_const_t<Child>>) found(name, child);
+    if constexpr (std::is_same_v<std::remove_const_t<Child>, Prefix<T>>)
+      found(name, child);  // named ones are set aside
   }
 };
-/// Calls found(name, prefix) for every prefix, in the order of the model's parameters.
+/// Calls found(name, prefix) for every prefix without a name, in the order of the model's parameters.
 template <class Model, class Found>
 void visit_prefixes(Model& model, const Found& found) {
   model.visit_parameters(PrefixVisitor<scalar_of<std::remove_const_t<Model>>, Found>{found});
