@@ -186,6 +186,11 @@ TEST(PeftLoraLoader, an_embedding_has_names_of_its_own_and_may_repeat_the_base) 
   const auto& weight = model.embedding.base.weight;
   folder.tensors[begin + "base_layer.weight"] = {weight.shape(), {weight.values().begin(), weight.values().end()}};
   EXPECT_EQ(load(folder), "loaded");
+  Model merged;  // the base is what it was before something was merged
+  merged.embedding.add("other", {.rank = 2}, ef::Random(1));
+  merged.embedding.adapter("other").a.value.setConstant(1);
+  merged.embedding.merge();
+  EXPECT_EQ(load(folder, merged), "loaded");
   folder.tensors[begin + "base_layer.weight"].second.back() += 1;
   EXPECT_EQ(load(folder), "expected the weight of the base; got other values");
   expect_untouched(folder);

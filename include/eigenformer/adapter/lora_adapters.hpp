@@ -50,6 +50,8 @@ class LoraAdapters {
   }
   /// Whether the base's weight has any adapter in it.
   bool merged() const { return original_.has_value(); }
+  /// The base's weight without adapters.
+  const Matrix<Stored>& original() const { return original_ ? *original_ : self().base.weight.value; }
 
   /// Adds an adapter of given weights, which is active from now on, and freezes the base.
   void add(LoraAdapter<T> adapter) {
@@ -136,8 +138,6 @@ class LoraAdapters {
   const std::vector<Entry>& entries() const { return entries_; }
   /// The same to write.
   std::vector<Entry>& entries() { return entries_; }
-  /// The base's weight without adapters.
-  const Matrix<Stored>& original() const { return original_ ? *original_ : self().base.weight.value; }
   /// Throws unless all, which are public and may have been replaced, fit the base, and a batch of so many rows can be one
   /// of the labelled sequences, if there are any.
   void check_adapters(Index rows, const Context& context) const {

@@ -162,12 +162,11 @@ class LoraLoader {
       using Stored = typename Layer::Storage;
       const std::string name = base_name(module);
       if (!file_.contains(name)) return {};
-      const auto& weight = layer.base.weight;
+      const auto& weight = layer.original();  // whatever is merged
       std::vector<Stored> repeated(static_cast<std::size_t>(weight.size()));
       Result<void> read =
-          file_.template try_read<Stored>(name, weight.shape(), std::span<Stored>(repeated), options_.read);
-      if (!read || std::memcmp(repeated.data(), weight.value.data(), repeated.size() * sizeof(Stored)) == 0)
-        return read;
+          file_.template try_read<Stored>(name, layer.base.weight.shape(), std::span<Stored>(repeated), options_.read);
+      if (!read || std::memcmp(repeated.data(), weight.data(), repeated.size() * sizeof(Stored)) == 0) return read;
       FileFault fault{
           .rule = 42, .position = 0, .tensor = {}, .reason = {"expected the weight of the base; got other values"}};
       fault.tensor.append_escaped(name);
